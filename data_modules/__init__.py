@@ -1,1 +1,8 @@
-"""Data."""
+"""Data: WebDataset shards in, the batches of `softmask.batch` out."""
+
+from data_modules.base import ShardedData
+from data_modules.image import WEAK, Distortion
+from data_modules.pretrain import PretrainData
+from data_modules.text import TextOptions
+
+__all__ = ["WEAK", "Distortion", "PretrainData", "ShardedData", "TextOptions"]

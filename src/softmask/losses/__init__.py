@@ -1,1 +1,26 @@
-"""losses."""
+"""Pure functions of tensors, one file a family."""
+
+from softmask.losses.contrastive import focal_itc, itc, similarity, soft_targets
+from softmask.losses.language import masked_positions, mlm, pick_positions
+from softmask.losses.matching import (
+    hard_negatives,
+    itm,
+    match_accuracy,
+    same_item,
+    without_negative,
+)
+
+__all__ = [
+    "focal_itc",
+    "hard_negatives",
+    "itc",
+    "itm",
+    "masked_positions",
+    "match_accuracy",
+    "mlm",
+    "pick_positions",
+    "same_item",
+    "similarity",
+    "soft_targets",
+    "without_negative",
+]

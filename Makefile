@@ -1,0 +1,109 @@
+# Everything runs in .venv, which the first target that needs it makes. Python 3.11 or newer and a
+# package registry are all that must be there; `make PYTHON=python3.12 ...` picks another Python.
+PYTHON ?= python3
+TRAINER ?= cpu
+CKPT ?=
+ARGS ?=
+
+BIN := .venv/bin
+# A task is a file conf/<task>.yaml: a new one needs no edit here.
+TASKS := $(filter-out demo,$(basename $(notdir $(wildcard conf/*.yaml))))
+CONF = -c conf/trainer/$(TRAINER).yaml -c conf/$(1).yaml
+
+# Said before anything is installed.
+NEEDS_CKPT := $(filter $(foreach verb,validate test predict,$(TASKS:%=$(verb)-%)),$(MAKECMDGOALS))
+ifneq ($(and $(NEEDS_CKPT),$(if $(CKPT),,missing)),)
+$(error $(firstword $(NEEDS_CKPT)) needs a checkpoint: add CKPT=path/to/file.ckpt)
+endif
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test env lint format type check board clean $(TASKS) \
+	$(TASKS:%=debug-%) $(TASKS:%=validate-%) $(TASKS:%=test-%) $(TASKS:%=predict-%)
+
+help:
+	@sed -nE -e 's/^([a-z]+):.* ## /\1|/p' -e 's/^## ([^:]+): /\1|/p' Makefile \
+		| awk -F '|' '{ printf "  %-17s %s\n", $$1, $$2 }'
+	@echo
+	@echo '  <task>            $(or $(TASKS),none yet)'
+	@echo '  TRAINER=          $(or $(basename $(notdir $(wildcard conf/trainer/*.yaml))),none yet) (now $(TRAINER))'
+	@echo '  ARGS="..."        more flags, for the program or for pytest'
+
+demo: .venv/.stamp-demo ## train on emoji with their names on the CPU, test, print the result
+	@echo "== the demo's pictures: data/emoji"
+	@$(BIN)/softmask data emoji --output data/emoji
+	@echo "== training, then testing"
+	@$(BIN)/softmask fit $(call CONF,demo) --then_test true $(ARGS)
+
+test: .venv/.stamp-dev ## run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+env: .venv/.stamp-dev ## make .venv with all a contributor needs
+	@echo "== .venv is ready"
+
+lint: .venv/.stamp-dev ## look for slips and for lines out of format
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: .venv/.stamp-dev ## mend what ruff can mend
+	@$(BIN)/ruff check --fix-only .
+	@$(BIN)/ruff format .
+
+type: .venv/.stamp-dev ## check the types
+	@$(BIN)/mypy
+
+check: lint type ## lint and type
+
+## <task>: train a task: make pretrain TRAINER=gpu ARGS="..."
+$(TASKS): %: .venv/.stamp-demo
+	$(BIN)/softmask fit $(call CONF,$*) $(ARGS)
+
+## debug-<task>: train it for a moment, to see that it runs
+$(TASKS:%=debug-%): debug-%: .venv/.stamp-demo
+	$(BIN)/softmask fit $(call CONF,$*) -c conf/overlay/debug.yaml $(ARGS)
+
+## validate-<task>: score a checkpoint on the validation set: CKPT=...
+$(TASKS:%=validate-%): validate-%: .venv/.stamp-demo
+	$(BIN)/softmask validate $(call CONF,$*) --ckpt_path "$(CKPT)" $(ARGS)
+
+## test-<task>: score a checkpoint on the test set: CKPT=...
+$(TASKS:%=test-%): test-%: .venv/.stamp-demo
+	$(BIN)/softmask test $(call CONF,$*) --ckpt_path "$(CKPT)" $(ARGS)
+
+## predict-<task>: write a checkpoint's predictions: CKPT=...
+$(TASKS:%=predict-%): predict-%: .venv/.stamp-demo
+	$(BIN)/softmask predict $(call CONF,$*) --ckpt_path "$(CKPT)" $(ARGS)
+
+board: .venv/.stamp-demo ## show the runs in TensorBoard
+	@$(BIN)/tensorboard --logdir runs
+
+clean: ## remove build leftovers and caches; data, runs and .venv stay
+	@rm -rf build dist src/softmask.egg-info .mypy_cache .ruff_cache .pytest_cache
+	@find src data_modules tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# --- the environment ---------------------------------------------------------------------------
+
+PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
+# pip with a line for each download and one for the end; its errors always come through.
+# The build's only warning is about folders beside src, which is where data_modules belongs.
+INSTALL = PYTHONWARNINGS=ignore bash -o pipefail -c '$(PIP) install --progress-bar off -e "$$0" | \
+	{ grep -oE --line-buffered "^ *(Downloading [^ ]*(whl|gz|zip) .*|Installing collected packages)" || true; }'
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "softmask needs Python 3.11 or newer, and '$(PYTHON)' is not:" \
+		"$$($(PYTHON) --version 2>&1 | head -n 1). Name another: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
+		exit 1; }
+	@echo "== making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+	@$(PIP) install --quiet --upgrade pip setuptools
+
+.venv/.stamp-demo: setup.cfg pyproject.toml | $(BIN)/python
+	@echo "== installing softmask; the first time PyTorch comes along, some gigabytes on Linux"
+	@$(INSTALL) '.[demo]'
+	@touch $@
+
+.venv/.stamp-dev: setup.cfg pyproject.toml | $(BIN)/python
+	@echo "== installing softmask for contributors; the first time PyTorch comes along, some gigabytes on Linux"
+	@$(INSTALL) '.[dev]'
+	@touch .venv/.stamp-demo $@

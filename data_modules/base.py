@@ -1,0 +1,145 @@
+"""What all data modules share: shards, stages, loaders.
+
+A stage opens the shards it needs when Lightning sets it up, so a run that only tests needs no
+training data.
+"""
+
+from abc import abstractmethod
+
+import lightning.pytorch as L
+
+from data_modules.loader import EvaluationLoader, Make, PairLoader, TrainPlan
+from data_modules.order import evaluation_positions
+from data_modules.shards import ShardSet
+from softmask.errors import InputError
+
+STAGES = {"fit": "train", "validate": "val", "test": "test", "predict": "predict"}
+
+
+class ShardedData(L.LightningDataModule):
+    """Training in a shuffled order that any number of ranks and workers shares; exact evaluation.
+
+    Args:
+        train: shards to fit: a folder, an index.json, a .tar, or a pattern.
+        val: shards to validate.
+        test: shards to test.
+        predict: shards to predict.
+        batch_size: training samples a step on each device.
+        eval_batch_size: evaluation samples a step on each device; None takes batch_size.
+        workers: processes that make batches, on each device; 0 makes them in the main process.
+        seed: of the order and of the augmentation.
+        window: samples shuffled together; less keeps reading near fewer shards.
+        val_limit: validate the first samples only.
+    """
+
+    def __init__(
+        self,
+        train: str | None,
+        val: str | None,
+        test: str | None = None,
+        predict: str | None = None,
+        *,
+        batch_size: int = 64,
+        eval_batch_size: int | None = None,
+        workers: int = 4,
+        seed: int = 0,
+        window: int = 10_000,
+        val_limit: int | None = None,
+    ) -> None:
+        """Keep the options; nothing is opened yet."""
+        super().__init__()
+        self.paths = {"train": train, "val": val, "test": test, "predict": predict}
+        self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
+        self.workers, self.seed, self.window, self.val_limit = workers, seed, window, val_limit
+        least = {
+            "batch_size": batch_size,
+            "eval_batch_size": self.eval_batch_size,
+            "window": window,
+        }
+        for name, value in {**least, "workers": workers + 1, "val_limit": val_limit or 1}.items():
+            if value < 1:
+                raise InputError(f"data.{name} is {getattr(self, name)}: give a positive number.")
+        self._shards: dict[str, ShardSet] = {}
+
+    @abstractmethod
+    def make_train(self) -> Make:
+        """Give the function from training samples and epoch to a batch; it must pickle."""
+
+    @abstractmethod
+    def make_evaluation(self) -> Make:
+        """Give the function from evaluation samples to a batch; it must pickle."""
+
+    def setup(self, stage: str) -> None:
+        """Open the shards of a stage.
+
+        Raises:
+            InputError: if a path that the stage needs is not given or holds no shards.
+        """
+        needed = STAGES[stage]
+        self._open(needed)
+        if stage == "fit" and self.paths["val"] is not None:
+            self._open("val")
+
+    def train_dataloader(self) -> PairLoader:
+        """Give the training loader, at the first batch of epoch 0."""
+        rank, world = self._topology()
+        shards = self._open("train")
+        plan = TrainPlan(
+            shards.counts,
+            self.batch_size,
+            rank=rank,
+            world=world,
+            seed=self.seed,
+            window=self.window,
+        )
+        return PairLoader(
+            shards,
+            plan,
+            self.make_train(),
+            workers=self.workers,
+            stop=self._limit(plan.steps),
+            same_epoch=self._overfits(),
+        )
+
+    def val_dataloader(self) -> EvaluationLoader | list[EvaluationLoader]:
+        """Give the validation loader, or none when there is no validation data."""
+        return self._evaluation("val", self.val_limit) if self.paths["val"] else []
+
+    def test_dataloader(self) -> EvaluationLoader:
+        """Give the test loader."""
+        return self._evaluation("test")
+
+    def predict_dataloader(self) -> EvaluationLoader:
+        """Give the prediction loader."""
+        return self._evaluation("predict")
+
+    def _evaluation(self, split: str, limit: int | None = None) -> EvaluationLoader:
+        shards = self._open(split)
+        count = len(shards) if limit is None else min(limit, len(shards))
+        batches = evaluation_positions(count, self.eval_batch_size, *self._topology())
+        return EvaluationLoader(shards, batches, self.make_evaluation(), workers=self.workers)
+
+    def _open(self, split: str) -> ShardSet:
+        if split not in self._shards:
+            path = self.paths[split]
+            if path is None:
+                raise InputError(
+                    f"data.{split} is not given: set it to a folder made by `softmask data write`."
+                )
+            self._shards[split] = ShardSet(path)
+        return self._shards[split]
+
+    def _topology(self) -> tuple[int, int]:
+        trainer = self.trainer
+        return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+
+    def _overfits(self) -> bool:
+        trainer = self.trainer
+        return trainer is not None and trainer.overfit_batches > 0  # type: ignore[attr-defined]
+
+    def _limit(self, steps: int) -> int | None:
+        """Steps that the trainer will take of an epoch: there the next epoch must begin."""
+        if self.trainer is None:
+            return None
+        limit = self.trainer.limit_train_batches
+        return max(1, int(steps * limit)) if isinstance(limit, float) else limit or None

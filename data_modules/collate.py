@@ -1,0 +1,95 @@
+"""Samples to batches.
+
+B samples of this rank, L tokens of the longest caption, M most tokens to predict, S words a pair.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from data_modules.image import Pixels
+from data_modules.text import Ids, TextDraw
+from softmask.batch import IGNORE, PairBatch, PretrainBatch
+
+
+class PairItem(NamedTuple):
+    """One pair as evaluation reads it."""
+
+    image: Pixels  # (H, W, 3)
+    input_ids: Ids  # (L,)
+    image_id: int
+    text_id: int
+    position: int
+    key: str
+    caption: str
+
+
+class PretrainItem(NamedTuple):
+    """One pair as pretraining reads it; `pair.input_ids` gives way to the draw's."""
+
+    pair: PairItem
+    draw: TextDraw
+    clean_image: Pixels | None  # (H, W, 3)
+
+
+def pair_batch(items: Sequence[PairItem], pad: int, length: int | None = None) -> PairBatch:
+    """Stack pairs.
+
+    Args:
+        items: B pairs with images of one size.
+        pad: id of [PAD].
+        length: tokens to pad to; None pads to the longest.
+    """
+    input_ids = _pad([item.input_ids for item in items], pad, length)
+    lengths = torch.tensor([len(item.input_ids) for item in items])
+    return {
+        "image": _images([item.image for item in items]),
+        "input_ids": input_ids,
+        "attention_mask": torch.arange(input_ids.shape[1]) < lengths[:, None],
+        "image_id": torch.tensor([item.image_id for item in items]),
+        "text_id": torch.tensor([item.text_id for item in items]),
+        "position": torch.tensor([item.position for item in items]),
+        "key": [item.key for item in items],
+        "caption": [item.caption for item in items],
+    }
+
+
+def pretrain_batch(
+    items: Sequence[PretrainItem], pad: int, length: int | None = None
+) -> PretrainBatch:
+    """Stack augmented pairs; optional keys are there when every item has them."""
+    draws = [item.draw for item in items]
+    pairs = [item.pair._replace(input_ids=item.draw.input_ids) for item in items]
+    most = max(1, *(len(draw.mlm_at) for draw in draws))
+    fields = {
+        **pair_batch(pairs, pad, length),
+        "mlm_at": _pad([draw.mlm_at for draw in draws], 0, most),
+        "mlm_labels": _pad([draw.mlm_labels for draw in draws], IGNORE, most),
+        "words": torch.from_numpy(np.stack([draw.words for draw in draws])),
+    }
+    # A checker cannot add the keys of two typed dicts.
+    batch = cast(PretrainBatch, fields)
+    if own := [draw.mlm_ids for draw in draws if draw.mlm_ids is not None]:
+        batch["mlm_ids"] = _pad(own, pad, length)
+    if clean := [draw.clean_ids for draw in draws if draw.clean_ids is not None]:
+        batch["clean_ids"] = _pad(clean, pad, length)
+    if images := [item.clean_image for item in items if item.clean_image is not None]:
+        batch["clean_image"] = _images(images)
+    return batch
+
+
+def _images(images: Sequence[Pixels]) -> Tensor:
+    # The permuted view has channels-last strides: the layout that convolutions like best.
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+
+def _pad(rows: Sequence[NDArray[np.int64]], value: int, length: int | None) -> Tensor:
+    width = max(len(row) for row in rows) if length is None else length
+    padded = np.full((len(rows), width), value, dtype=np.int64)
+    for target, row in zip(padded, rows, strict=True):
+        target[: len(row)] = row
+    return torch.from_numpy(padded)

@@ -1,0 +1,96 @@
+"""Which sample comes when: pure functions of the seed and the place, with no state to save.
+
+N samples, W ranks, B samples a rank and batch, GB = W * B. An epoch permutes the shards, then the
+samples within consecutive windows of that sequence, so that reading stays near a few shards.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from softmask.errors import InputError
+
+Positions = NDArray[np.int64]
+
+
+def steps_per_epoch(count: int, global_batch: int) -> int:
+    """Count the whole global batches of an epoch; the rest of the samples waits for another epoch.
+
+    Raises:
+        InputError: if the samples do not fill one global batch.
+    """
+    if count < global_batch:
+        raise InputError(
+            f"The training set holds {count} samples but one step takes {global_batch} (batch_size "
+            f"times devices): lower data.batch_size so that the product is at most {count}."
+        )
+    return count // global_batch
+
+
+def epoch_positions(
+    counts: tuple[int, ...], seed: int, epoch: int, window: int, start: int, stop: int
+) -> Positions:
+    """Give the samples at places start..stop of an epoch.
+
+    Args:
+        counts: samples of each shard, in storage order.
+        seed: of the run.
+        epoch: counted from 0.
+        window: places that are shuffled together; 1 keeps the order within shards.
+        start: first place, from 0.
+        stop: one past the last place, at most sum(counts).
+
+    Returns:
+        Positions in storage order, (stop - start,) int64; start=0, stop=sum(counts) gives each
+        position once.
+    """
+    places = np.arange(start, stop, dtype=np.int64)
+    number = places // window
+    total = sum(counts)
+    shuffled = places.copy()
+    for index in range(int(number[0]), int(number[-1]) + 1) if len(places) else ():
+        inside = number == index
+        length = min(window, total - index * window)
+        permutation = _window_permutation(seed, epoch, index, length)
+        shuffled[inside] = index * window + permutation[places[inside] - index * window]
+    ends, shift = _shard_sequence(counts, seed, epoch)
+    return shuffled + shift[np.searchsorted(ends, shuffled, side="right")]
+
+
+def batch_places(step: int, batch_size: int, rank: int, world: int) -> tuple[int, int]:
+    """Give the first place and one past the last of a rank's part of global batch `step`."""
+    start = (step * world + rank) * batch_size
+    return start, start + batch_size
+
+
+def evaluation_positions(count: int, batch_size: int, rank: int, world: int) -> list[Positions]:
+    """Give a rank's batches of one pass in storage order.
+
+    Rank r owns positions r, r + W, ... Ranks with one fewer repeat their first position, so all
+    ranks yield batches of the same sizes; metrics count each position once.
+
+    Returns:
+        ceil(ceil(N / W) / B) arrays, all of B positions but the last.
+    """
+    share = -(-count // world)
+    own = np.arange(rank, count, world, dtype=np.int64)
+    first = own[0] if len(own) else rank % count
+    padded = np.concatenate([own, np.full(share - len(own), first, dtype=np.int64)])
+    return [padded[start : start + batch_size] for start in range(0, share, batch_size)]
+
+
+@lru_cache(maxsize=4)
+def _window_permutation(seed: int, epoch: int, index: int, length: int) -> Positions:
+    # Three numbers before, four here: the streams of shards and windows never meet.
+    return np.random.default_rng([seed, epoch, 1, index]).permutation(length).astype(np.int64)
+
+
+@lru_cache(maxsize=2)
+def _shard_sequence(counts: tuple[int, ...], seed: int, epoch: int) -> tuple[Positions, Positions]:
+    sizes = np.asarray(counts, dtype=np.int64)
+    order = np.random.default_rng([seed, epoch, 0]).permutation(len(sizes))
+    ends = np.cumsum(sizes[order])
+    starts = np.cumsum(sizes) - sizes
+    shift = starts[order] - (ends - sizes[order])
+    return ends, shift

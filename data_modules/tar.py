@@ -1,0 +1,108 @@
+"""One tar of samples: where its members lie, and their bytes."""
+
+import os
+import tarfile
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from webdataset.tariterators import base_plus_ext  # type: ignore[import-untyped]
+
+from softmask.errors import InputError
+
+
+class Member(NamedTuple):
+    """Where a column's bytes lie in the tar."""
+
+    offset: int
+    size: int
+
+
+class TarShard:
+    """A tar opened for random access; members are grouped as WebDataset does.
+
+    Args:
+        file: an uncompressed tar.
+
+    Raises:
+        InputError: if it is no whole tar, or holds links or paths that lead out of it.
+    """
+
+    def __init__(self, file: Path) -> None:
+        """Scan the headers and keep the file open."""
+        self.file = file
+        self._samples = _scan(file)
+        self._descriptor: int | None = None
+
+    @property
+    def count(self) -> int:
+        """Samples in the tar."""
+        return len(self._samples)
+
+    def read(self, number: int) -> tuple[str, dict[str, bytes]]:
+        """Read sample `number`: its key and its columns by extension."""
+        if self._descriptor is None:
+            self._descriptor = os.open(self.file, os.O_RDONLY)
+        key, members = self._samples[number]
+        # pread has no file position, so a forked worker cannot disturb its siblings.
+        return key, {
+            column: os.pread(self._descriptor, member.size, member.offset)
+            for column, member in members.items()
+        }
+
+    def close(self) -> None:
+        """Close the file; a later read opens it again."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def __del__(self) -> None:
+        """Close the file of a shard that nobody holds any more."""
+        if getattr(self, "_descriptor", None) is not None:
+            self.close()
+
+
+def _scan(file: Path) -> list[tuple[str, dict[str, Member]]]:
+    samples: list[tuple[str, dict[str, Member]]] = []
+    size = file.stat().st_size
+    try:
+        with tarfile.open(file, mode="r:") as tar:
+            for info in tar:
+                if info.isdir() or _is_meta(info.name):
+                    continue
+                _refuse_unsafe(file, info)
+                if info.offset_data + info.size > size:
+                    raise tarfile.ReadError("unexpected end of data")
+                _add(samples, file, info)
+    except (tarfile.TarError, OSError) as error:
+        raise InputError(
+            f"The shard {file} is no whole, uncompressed tar ({error}): copy or write it again."
+        ) from error
+    return samples
+
+
+def _add(samples: list[tuple[str, dict[str, Member]]], file: Path, info: tarfile.TarInfo) -> None:
+    key, column = base_plus_ext(info.name)
+    if key is None:
+        return
+    if not samples or samples[-1][0] != key:
+        samples.append((key, {}))
+    columns = samples[-1][1]
+    if column.lower() in columns:
+        raise InputError(
+            f"The shard {file} holds {info.name!r} twice: write it again with one file each."
+        )
+    columns[column.lower()] = Member(info.offset_data, info.size)
+
+
+def _is_meta(name: str) -> bool:
+    first = name.split("/", 1)[0]
+    return first.startswith("__") and first.endswith("__")
+
+
+def _refuse_unsafe(file: Path, info: tarfile.TarInfo) -> None:
+    path = PurePosixPath(info.name)
+    if not info.isreg() or path.is_absolute() or ".." in path.parts:
+        raise InputError(
+            f"The shard {file} holds {info.name!r}, which is a link, a device or a path that leads "
+            "out of the tar: write it again with plain files only."
+        )

@@ -1,0 +1,195 @@
+"""Captions as tokens: normalised, tokenised, masked by BERT's rule, words picked for soft masks.
+
+L tokens of one caption, [CLS] first; M of them to predict; S words for soft masks.
+"""
+
+import unicodedata
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_modules.words import STOP_WORDS
+from softmask.errors import InputError
+from softmask.tokenizer import BatchEncoding, load_tokenizer
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TextOptions:
+    """How captions become tokens.
+
+    Args:
+        tokenizer: "bert-base-uncased" (shipped), a folder, or a model name.
+        max_words: words kept of a caption.
+        max_tokens: tokens kept, [CLS] and [SEP] counted.
+        sep: end captions with [SEP]; ALBEF's released weights saw none.
+        mask_ratio: share of tokens that MLM predicts.
+        augment: "none" masks for MLM alone, as ALBEF does; "shared" lets every loss read MLM's
+            masked draw; "separate" gives the other losses a draw of their own.
+        augment_ratio: share of tokens masked in the draw of its own of "separate".
+        teacher_clean: let the momentum teacher read unmasked text.
+        soft_words: "any" token may become a soft mask, or "content" words alone: no stop words,
+            punctuation or masked tokens (any token where a caption has none).
+        masks_per_pair: soft masks drawn for each pair, with replacement.
+        pad_to_max: pad to max_tokens instead of to the longest of the batch.
+    """
+
+    tokenizer: str = "bert-base-uncased"
+    max_words: int = 30
+    max_tokens: int = 25
+    sep: bool = False
+    mask_ratio: float = 0.15
+    augment: Literal["none", "shared", "separate"] = "shared"
+    augment_ratio: float = 0.15
+    teacher_clean: bool = False
+    soft_words: Literal["any", "content"] = "any"
+    masks_per_pair: int = 1
+    pad_to_max: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        for name in ("mask_ratio", "augment_ratio"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise InputError(f"text.{name} is {getattr(self, name)}: give a share from 0 to 1.")
+        for name, least in (("max_words", 1), ("max_tokens", 3), ("masks_per_pair", 1)):
+            if getattr(self, name) < least:
+                raise InputError(f"text.{name} is {getattr(self, name)}: give at least {least}.")
+
+
+class Encoded(NamedTuple):
+    """A caption's tokens."""
+
+    ids: Ids  # (L,)
+    ordinary: NDArray[np.bool_]  # (L,) no [CLS], [SEP] or [PAD]
+    content: NDArray[np.bool_]  # (L,) of a word that names something; all False for "any" words
+
+
+class Masked(NamedTuple):
+    """One masking draw."""
+
+    ids: Ids  # (L,)
+    at: Ids  # (M,) positions to predict
+    labels: Ids  # (M,) ids before masking
+
+
+class TextDraw(NamedTuple):
+    """One caption as a training step reads it; None where the batch leaves the key out."""
+
+    input_ids: Ids  # (L,)
+    mlm_at: Ids  # (M,)
+    mlm_labels: Ids  # (M,)
+    words: Ids  # (S,)
+    mlm_ids: Ids | None  # (L,)
+    clean_ids: Ids | None  # (L,)
+
+
+def normalise(caption: str, max_words: int) -> str:
+    """Make equal captions equal strings: NFKC, single spaces, at most max_words words."""
+    text = unicodedata.normalize("NFKC", caption)
+    text = "".join(" " if unicodedata.category(letter) == "Cc" else letter for letter in text)
+    return " ".join(text.split()[:max_words])
+
+
+class Text:
+    """The tokenizer at work.
+
+    Args:
+        options: see TextOptions.
+    """
+
+    def __init__(self, options: TextOptions) -> None:
+        """Load the tokenizer."""
+        self.options = options
+        self._tokenizer = load_tokenizer(options.tokenizer)
+        self.pad = int(self._tokenizer.pad_token_id)
+        self._cls = int(self._tokenizer.cls_token_id)
+        self._sep = int(self._tokenizer.sep_token_id)
+        self._mask = int(self._tokenizer.mask_token_id)
+
+    def encode(self, caption: str, source: str) -> Encoded:
+        """Tokenise a normalised caption.
+
+        Args:
+            caption: from `normalise`.
+            source: shard and key, for the error.
+
+        Raises:
+            InputError: if nothing of the caption is left.
+        """
+        encoding = self._tokenizer(
+            caption, add_special_tokens=False, return_offsets_mapping=True, verbose=False
+        )
+        room = self.options.max_tokens - 1 - self.options.sep
+        pieces = encoding["input_ids"][:room]
+        if not pieces:
+            raise InputError(
+                f"The caption {caption!r} of {source} has no token: remove the sample or give it a "
+                "caption with words."
+            )
+        ids = np.array([self._cls, *pieces, *[self._sep] * self.options.sep], dtype=np.int64)
+        content = np.zeros(len(ids), dtype=bool)
+        if self.options.soft_words == "content":
+            content[1 : len(pieces) + 1] = _content(caption, encoding)[: len(pieces)]
+        ordinary = (ids != self._cls) & (ids != self._sep) & (ids != self.pad)
+        return Encoded(ids, ordinary, content & ordinary)
+
+    def draw(self, encoded: Encoded, rng: np.random.Generator) -> TextDraw:
+        """Mask a caption and pick its words for one training step.
+
+        Args:
+            encoded: from `encode`.
+            rng: of this sample and epoch.
+        """
+        options = self.options
+        masked = self.mask(encoded, options.mask_ratio, rng)
+        if options.augment == "none":
+            inputs = encoded.ids
+        elif options.augment == "shared":
+            inputs = masked.ids
+        else:
+            inputs = self.mask(encoded, options.augment_ratio, rng).ids
+        return TextDraw(
+            input_ids=inputs,
+            mlm_at=masked.at,
+            mlm_labels=masked.labels,
+            words=self.pick_words(encoded, inputs, rng),
+            mlm_ids=None if options.augment == "shared" else masked.ids,
+            clean_ids=encoded.ids if options.teacher_clean and options.augment != "none" else None,
+        )
+
+    def mask(self, encoded: Encoded, ratio: float, rng: np.random.Generator) -> Masked:
+        """Choose tokens; 80 % become [MASK], 10 % a random id, 10 % stay (BERT's rule)."""
+        chosen = (rng.random(len(encoded.ids)) < ratio) & encoded.ordinary
+        at = np.flatnonzero(chosen).astype(np.int64)
+        fate = rng.random(len(at))
+        random_ids = rng.integers(0, len(self._tokenizer), size=len(at))
+        labels = encoded.ids[at]
+        ids = encoded.ids.copy()
+        ids[at] = np.where(fate < 0.8, self._mask, np.where(fate < 0.9, random_ids, labels))
+        return Masked(ids, at, labels)
+
+    def pick_words(self, encoded: Encoded, input_ids: Ids, rng: np.random.Generator) -> Ids:
+        """Draw the positions of soft-mask words with replacement, (S,)."""
+        eligible = encoded.ordinary
+        if self.options.soft_words == "content":
+            content = encoded.content & (input_ids != self._mask)
+            eligible = content if content.any() else eligible
+        places = np.flatnonzero(eligible)
+        return rng.choice(places, size=self.options.masks_per_pair).astype(np.int64)
+
+
+def _content(caption: str, encoding: BatchEncoding) -> NDArray[np.bool_]:
+    """Tell for each piece whether its whole word is content."""
+    words = encoding.word_ids()
+    spans: dict[int | None, tuple[int, int]] = {}
+    for word, (start, stop) in zip(words, encoding["offset_mapping"], strict=True):
+        spans[word] = (spans.get(word, (start, stop))[0], stop)
+    seen = {word: _is_content(caption[start:stop]) for word, (start, stop) in spans.items()}
+    return np.array([seen[word] for word in words], dtype=bool)
+
+
+def _is_content(word: str) -> bool:
+    return word.lower() not in STOP_WORDS and any(letter.isalnum() for letter in word)

@@ -1,0 +1,15 @@
+"""Words that name nothing to see: soft masks of "content" words pass over them."""
+
+STOP_WORDS = frozenset(
+    """
+    a about above across after again against all along also am among an and another any are around
+    as at away back be because been before behind being below beneath beside besides between both
+    but by can could did do does doing down during each either else ever every for from get gets had
+    has have having he her here hers him his how i if in inside into is it its itself just may me
+    might mine more most much must my near neither no nor not now of off on one onto or other our
+    ours out over own per quite rather really s same she should so some such t than that the their
+    theirs them then there these they this those through to too toward towards under until up upon
+    us very was we were what when where whether which while who whom whose why will with within
+    without would you your yours
+    """.split()  # noqa: SIM905 (a hundred quotes read worse)
+)

@@ -1,0 +1,145 @@
+"""Write samples as WebDataset shards: the same samples give the same bytes.
+
+A shard gets its name when it is whole, the index comes last: whoever finds an index finds all.
+"""
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from itertools import chain, islice
+from pathlib import Path
+from typing import NamedTuple
+
+from tqdm import tqdm  # type: ignore[import-untyped]
+from webdataset import TarWriter  # type: ignore[import-untyped]
+
+from data_modules.shards import FORMAT, INDEX
+from softmask.errors import InputError
+
+KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
+EXTENSIONS = ("jpg", "jpeg", "png", "webp")
+
+
+class Pair(NamedTuple):
+    """A picture and its captions."""
+
+    key: str
+    image: bytes  # as stored
+    extension: str
+    captions: list[str]
+    meta: dict[str, object]
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One line of the index."""
+
+    name: str
+    count: int
+    bytes: int
+    sha256: str
+
+
+def write_shards(
+    pairs: Iterable[Pair],
+    folder: Path,
+    *,
+    shard_size: int = 1000,
+    total: int | None = None,
+    notes: Mapping[str, object] | None = None,
+) -> int:
+    """Write 00000.tar, 00001.tar, ... and index.json.
+
+    Args:
+        pairs: in the order in which they are stored.
+        folder: made if missing.
+        shard_size: pairs in each shard but the last.
+        total: number of pairs, for the time left.
+        notes: "credit", "license" and the like, kept in the index.
+
+    Returns:
+        Pairs written.
+
+    Raises:
+        InputError: if the folder holds a data set already, there is no pair, or a pair's key,
+            extension or captions cannot be stored.
+    """
+    if shard_size < 1:
+        raise InputError(f"The shard size is {shard_size}: give at least 1.")
+    if (folder / INDEX).exists():
+        raise InputError(f"{folder} holds a data set already: delete it or choose another folder.")
+    folder.mkdir(parents=True, exist_ok=True)
+    stream = iter(tqdm(pairs, desc=str(folder), total=total, unit="pair"))
+    shards: list[Shard] = []
+    for first in stream:
+        part = chain([first], islice(stream, shard_size - 1))
+        shards.append(_write_shard(part, folder, f"{len(shards):05d}.tar"))
+    if not shards:
+        raise InputError(f"There is nothing to write to {folder}: give at least one picture.")
+    return _write_index(shards, folder, notes or {})
+
+
+def columns(pair: Pair) -> dict[str, bytes]:
+    """Give a pair's members by extension.
+
+    Raises:
+        InputError: if its key, extension or captions cannot be stored.
+    """
+    if not KEY.fullmatch(pair.key):
+        raise InputError(
+            f"The key {pair.key!r} cannot be stored: use 1 to 80 letters, digits, - and _ (dots "
+            "and slashes have a meaning in tars)."
+        )
+    if pair.extension not in EXTENSIONS:
+        raise InputError(
+            f"The picture of {pair.key!r} is a {pair.extension!r}: use one of "
+            f"{', '.join(EXTENSIONS)}."
+        )
+    if not pair.captions or not all(caption.strip() for caption in pair.captions):
+        raise InputError(
+            f"The pair {pair.key!r} has an empty caption: give it one or leave it out."
+        )
+    meta = {**pair.meta, "captions": pair.captions} if len(pair.captions) > 1 else pair.meta
+    text = json.dumps(meta, ensure_ascii=False, sort_keys=True)
+    return {
+        pair.extension: pair.image,
+        "txt": pair.captions[0].encode("utf-8"),
+        "json": text.encode("utf-8"),
+    }
+
+
+def _write_shard(pairs: Iterator[Pair], folder: Path, name: str) -> Shard:
+    # The leading dot keeps a half-written shard out of every *.tar.
+    partial = folder / f".{name}.partial"
+    count = 0
+    try:
+        with partial.open("wb") as file, TarWriter(file, encoder=False, mtime=0) as tar:
+            for pair in pairs:
+                tar.write({"__key__": pair.key, **columns(pair)})
+                count += 1
+        with partial.open("rb") as whole:
+            digest = hashlib.file_digest(whole, "sha256").hexdigest()
+        size = partial.stat().st_size
+        os.replace(partial, folder / name)
+    finally:
+        partial.unlink(missing_ok=True)
+    return Shard(name, count, size, digest)
+
+
+def _write_index(shards: list[Shard], folder: Path, notes: Mapping[str, object]) -> int:
+    count = sum(shard.count for shard in shards)
+    digests = "".join(shard.sha256 for shard in shards)
+    index = {
+        "format": FORMAT,
+        "count": count,
+        "hash": hashlib.sha256(digests.encode("ascii")).hexdigest(),
+        **notes,
+        "shards": [asdict(shard) for shard in shards],
+    }
+    partial = folder / f".{INDEX}.partial"
+    partial.write_text(json.dumps(index, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(partial, folder / INDEX)
+    return count

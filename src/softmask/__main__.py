@@ -1,0 +1,6 @@
+"""`python -m softmask`."""
+
+from softmask.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,182 @@
+"""The fusion encoder: BERT layers that also look at an image (ALBEF, section 3.1).
+
+R texts, B images (texts come in runs of R / B that look at one image), L text tokens, N image
+tokens, D width, H heads.
+"""
+
+from typing import NamedTuple, cast
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from softmask.nn.attention import CrossAttention, SelfAttention, soft_mask_kv
+
+
+class FeedForward(nn.Module):
+    """BERT's two linear layers with GELU between, residual and layer norm after."""
+
+    def __init__(self, width: int, hidden: int, dropout: float = 0.1, eps: float = 1e-12) -> None:
+        super().__init__()
+        self.dropout = dropout
+        self.up = nn.Linear(width, hidden)
+        self.down = nn.Linear(hidden, width)
+        self.norm = nn.LayerNorm(width, eps=eps)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """(R, L, D) to (R, L, D)."""
+        raised = self.down(F.gelu(self.up(states)))
+        normed: Tensor = self.norm(states + F.dropout(raised, self.dropout, self.training))
+        return normed
+
+
+class FusionLayer(nn.Module):
+    """Self-attention over words, cross-attention to the image, feed-forward; norms after each.
+
+    Args:
+        width: D.
+        heads: H.
+        hidden: units of the feed-forward layer.
+        image_width: units of an image token.
+        dropout: BERT's.
+        eps: of the layer norms.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        heads: int,
+        hidden: int,
+        image_width: int,
+        dropout: float = 0.1,
+        eps: float = 1e-12,
+    ) -> None:
+        super().__init__()
+        self.words = SelfAttention(width, heads, dropout, eps)
+        self.image = CrossAttention(width, heads, image_width, dropout, eps)
+        self.feed = FeedForward(width, hidden, dropout, eps)
+
+    def forward(self, states: Tensor, mask: Tensor, kv: Tensor) -> Tensor:
+        """(R, L, D) with key mask (R, 1, 1, L) and image keys and values (B, N, 2 D)."""
+        states = self.image(self.words(states, mask), kv)
+        fed: Tensor = self.feed(states)
+        return fed
+
+    def forward_with_map(self, states: Tensor, mask: Tensor, kv: Tensor) -> tuple[Tensor, Tensor]:
+        """The same, and the cross-attention map (B, H, L, N); one text an image."""
+        states, attention_map = self.image.forward_with_map(self.words(states, mask), kv)
+        return self.feed(states), attention_map
+
+
+class ImageKeys(NamedTuple):
+    """What the fusion layers read of B images: keys and values a layer, each (B, N, 2 D)."""
+
+    layers: tuple[Tensor, ...]
+
+    def pick(self, index: Tensor) -> "ImageKeys":
+        """Those of the images at `index`, (R,)."""
+        return ImageKeys(tuple(kv.index_select(0, index) for kv in self.layers))
+
+    def repeat(self, times: int) -> "ImageKeys":
+        """Each image `times` times in a row."""
+        return ImageKeys(tuple(kv.repeat_interleave(times, dim=0) for kv in self.layers))
+
+    def detach(self) -> "ImageKeys":
+        """The same values outside the graph."""
+        return ImageKeys(tuple(kv.detach() for kv in self.layers))
+
+
+class FusionEncoder(nn.Module):
+    """Fuses many texts with images whose keys and values are projected once.
+
+    Args:
+        width: D, the text encoder's width.
+        layers: cross-attending layers; BERT's layers 6 to 11 in ALBEF.
+        heads: H.
+        hidden: units of the feed-forward layers; 0 means 4 D.
+        image_width: units of an image token; 0 means D.
+        dropout: BERT's.
+    """
+
+    def __init__(
+        self,
+        width: int = 768,
+        layers: int = 6,
+        heads: int = 12,
+        hidden: int = 0,
+        image_width: int = 0,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        self.width = width
+        self.image_width = image_width or width
+        self.layers = nn.ModuleList(
+            FusionLayer(width, heads, hidden or 4 * width, self.image_width, dropout)
+            for _ in range(layers)
+        )
+        self.apply(_init_bert)
+
+    def project(self, image: Tensor) -> ImageKeys:
+        """Image tokens (B, N, image width) to every layer's keys and values."""
+        return ImageKeys(tuple(layer.image.project(image) for layer in self._stack()))
+
+    def soften(self, keys: ImageKeys, keep: Tensor) -> ImageKeys:
+        """Keys and values of image tokens scaled by `keep`, (B, N), exactly, without projecting."""
+        return ImageKeys(
+            tuple(
+                soft_mask_kv(kv, keep, layer.image.kv.bias)
+                for layer, kv in zip(self._stack(), keys.layers, strict=True)
+            )
+        )
+
+    def forward(
+        self,
+        states: Tensor,
+        mask: Tensor,
+        keys: ImageKeys,
+        start: int = 0,
+        stop: int | None = None,
+    ) -> Tensor:
+        """Run layers start to stop, all of them unless told.
+
+        Args:
+            states: text states, (R, L, D).
+            mask: True on words, (R, L).
+            keys: of B images; texts R / B * b and the following look at image b.
+            start: first layer.
+            stop: layer to stop before.
+
+        Returns:
+            (R, L, D).
+        """
+        key_mask = mask[:, None, None, :]
+        for layer, kv in list(zip(self._stack(), keys.layers, strict=True))[start:stop]:
+            states = layer(states, key_mask, kv)
+        return states
+
+    def forward_with_map(
+        self, states: Tensor, mask: Tensor, keys: ImageKeys, at: int
+    ) -> tuple[Tensor, Tensor]:
+        """Run layers `at` to the end, keeping the cross-attention map of the first of them.
+
+        Args:
+            states: input of layer `at`, (B, L, D).
+            mask: True on words, (B, L).
+            keys: of the same B images.
+            at: the layer whose map is wanted.
+
+        Returns:
+            Fused states, (B, L, D), and the map, (B, H, L, N).
+        """
+        states, attention_map = self._stack()[at].forward_with_map(
+            states, mask[:, None, None, :], keys.layers[at]
+        )
+        return self.forward(states, mask, keys, start=at + 1), attention_map
+
+    def _stack(self) -> list[FusionLayer]:
+        return cast(list[FusionLayer], list(self.layers))
+
+
+def _init_bert(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        nn.init.normal_(module.weight, std=0.02)
+        nn.init.zeros_(module.bias)

@@ -1,0 +1,53 @@
+"""Heads on fused or unimodal states.
+
+R rows, L tokens, D width, E embedding width, V word pieces.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Projection(nn.Linear):
+    """A class token to the shared space, of unit length: (R, D) to (R, E) in float32."""
+
+    def forward(self, state: Tensor) -> Tensor:
+        """(R, D) to (R, E)."""
+        return F.normalize(super().forward(state).float(), dim=-1)
+
+
+class Matcher(nn.Linear):
+    """Does the text belong to the image? Class 1 says yes (ALBEF, section 3.2).
+
+    Args:
+        width: D of the fused states.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, 2)
+
+    def forward(self, states: Tensor) -> Tensor:
+        """Fused states (R, L, D) to logits of their first token, (R, 2), in float32."""
+        return super().forward(states[:, 0]).float()
+
+
+class WordHead(nn.Module):
+    """BERT's masked-word head; its output matrix is the text encoder's table, passed in.
+
+    Args:
+        width: D.
+        vocab_size: V.
+        eps: of the layer norm.
+    """
+
+    def __init__(self, width: int, vocab_size: int, eps: float = 1e-12) -> None:
+        super().__init__()
+        self.dense = nn.Linear(width, width)
+        self.norm = nn.LayerNorm(width, eps=eps)
+        self.bias = nn.Parameter(torch.zeros(vocab_size))
+        nn.init.normal_(self.dense.weight, std=0.02)
+        nn.init.zeros_(self.dense.bias)
+
+    def forward(self, states: Tensor, table: Tensor) -> Tensor:
+        """States (..., D) and the word table (V, D) to logits (..., V) in float32."""
+        return F.linear(self.norm(F.gelu(self.dense(states))), table, self.bias).float()

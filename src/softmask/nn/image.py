@@ -1,0 +1,116 @@
+"""The image encoder: a timm ViT from pixels to tokens.
+
+B images, P patches, D width.
+"""
+
+from collections.abc import Sequence
+
+import timm
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from softmask.errors import InputError
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+class ImageEncoder(nn.Module):
+    """Any timm ViT with a class token, read after its final norm (ALBEF, section 3.1).
+
+    Args:
+        name: timm name with its weights tag, such as `deit_base_patch16_224.fb_in1k`.
+        image_size: side of the square input in pixels; positions are resampled to it.
+        pretrained: load timm's weights by that name (from the hub or its cache).
+        patch_size: pixels of a patch; None keeps the named model's.
+        width: units of a token; None keeps the named model's.
+        depth: layers; None keeps the named model's.
+        heads: attention heads; None keeps the named model's.
+        drop_path: stochastic depth.
+        mean: subtracted from pixels in 0..1, per channel; CLIP's, as ALBEF.
+        std: divides them after that.
+
+    Raises:
+        InputError: timm has no such ViT, or its weights cannot be had.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        name: str = "deit_base_patch16_224.fb_in1k",
+        image_size: int = 256,
+        pretrained: bool = False,
+        patch_size: int | None = None,
+        width: int | None = None,
+        depth: int | None = None,
+        heads: int | None = None,
+        drop_path: float = 0.0,
+        mean: Sequence[float] = CLIP_MEAN,
+        std: Sequence[float] = CLIP_STD,
+    ) -> None:
+        super().__init__()
+        sizes = {"patch_size": patch_size, "embed_dim": width, "depth": depth, "num_heads": heads}
+        given = {k: v for k, v in sizes.items() if v is not None}
+        self.vit = _create(name, pretrained, image_size, drop_path, given)
+        self.width: int = self.vit.num_features
+        rows, columns = self.vit.patch_embed.grid_size
+        self.grid = (int(rows), int(columns))
+        for key, value in (("mean", mean), ("std", std)):
+            self.register_buffer(key, torch.tensor(value).view(3, 1, 1), persistent=False)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """Encode images.
+
+        Args:
+            pixels: (B, 3, H, W), uint8, or floating point when already normalised.
+
+        Returns:
+            Tokens after the final norm, class token first, (B, 1 + P, D).
+        """
+        if pixels.dtype == torch.uint8:
+            pixels = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
+        return self.vit.forward_features(pixels)
+
+
+def _create(
+    name: str, pretrained: bool, image_size: int, drop_path: float, sizes: dict[str, int]
+) -> VisionTransformer:
+    if not timm.is_model(name):
+        close = ", ".join(timm.list_models(f"*{name.split('.')[0].split('_patch')[0]}*")[:5])
+        raise InputError(
+            f"timm has no model named '{name}'. "
+            + (f"Names near it: {close}. " if close else "")
+            + "Set model.init_args.backbone.image.name to one that timm.list_models() gives."
+        )
+    try:
+        vit = timm.create_model(
+            name,
+            pretrained=pretrained,
+            img_size=image_size,
+            num_classes=0,
+            global_pool="token",
+            drop_path_rate=drop_path,
+            **sizes,  # type: ignore[arg-type]
+        )
+    except (OSError, RuntimeError, ConnectionError) as error:
+        if not pretrained:
+            raise
+        raise InputError(
+            f"The weights of '{name}' could not be loaded ({_first_line(error)}). They come from "
+            f"the Hugging Face hub or its cache (HF_HOME): fetch them once on a machine that "
+            f"reaches the hub, or train from scratch with "
+            f"--model.init_args.backbone.image.pretrained=false."
+        ) from error
+    if not isinstance(vit, VisionTransformer) or vit.num_prefix_tokens != 1:
+        raise InputError(
+            f"'{name}' is not a ViT with exactly one class token before its patches, which ALBEF's "
+            f"matching reads: choose a plain ViT or DeiT, such as deit_base_patch16_224.fb_in1k."
+        )
+    return vit
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,65 @@
+"""AdamW with warm-up and cosine, and no decay on norms and biases (ALBEF's recipe)."""
+
+import math
+from dataclasses import dataclass
+
+from torch import nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+
+
+@dataclass(frozen=True)
+class Optim:
+    """The optimiser and its schedule, stepped every batch.
+
+    Args:
+        lr: peak learning rate; 1e-4 in ALBEF's pretraining.
+        weight_decay: on matrices only.
+        warmup_steps: steps of linear warm-up from `warmup_lr` to `lr`; 2,000 in ALBEF.
+        warmup_lr: learning rate of the first step.
+        min_lr: learning rate at the end of the cosine.
+        betas: of AdamW.
+        eps: of AdamW.
+    """
+
+    lr: float = 1e-4
+    weight_decay: float = 0.02
+    warmup_steps: int = 2000
+    warmup_lr: float = 1e-5
+    min_lr: float = 1e-5
+    betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
+
+    def build(self, module: nn.Module, total_steps: int) -> tuple[AdamW, LambdaLR]:
+        """The optimiser of `module`'s trainable parameters and its schedule over a run."""
+        fused = all(p.is_cuda for p in module.parameters() if p.requires_grad)
+        optimizer = AdamW(
+            parameter_groups(module, self.weight_decay),
+            lr=self.lr,
+            betas=self.betas,
+            eps=self.eps,
+            fused=fused,
+        )
+        return optimizer, LambdaLR(optimizer, lambda step: self.factor(step, total_steps))
+
+    def factor(self, step: int, total_steps: int) -> float:
+        """Learning rate at `step` of a run of `total_steps`, as a share of `lr`."""
+        if step < self.warmup_steps:
+            return (
+                self.warmup_lr + (self.lr - self.warmup_lr) * step / self.warmup_steps
+            ) / self.lr
+        rest = max(total_steps - self.warmup_steps, 1)
+        cosine = (1 + math.cos(math.pi * min((step - self.warmup_steps) / rest, 1.0))) / 2
+        return (self.min_lr + (self.lr - self.min_lr) * cosine) / self.lr
+
+
+def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Trainable parameters in two groups: matrices and larger decay; vectors and scalars do not.
+
+    ALBEF also decays its temperature, a side effect of its rule by name; this one does not.
+    """
+    trainable = [p for p in module.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
+        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+    ]

@@ -1,0 +1,128 @@
+"""What every task shares: the backbone, the optimiser, starting weights, gathering, guarding."""
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor
+
+from softmask.backbone import Backbone
+from softmask.errors import InputError
+from softmask.optim import Optim
+from softmask.tasks.finite import FiniteGuard
+from softmask.weights import load_weights
+
+CHECKPOINT_KEY = "softmask"
+
+
+class TaskModule(L.LightningModule):
+    """Base of all tasks. Hyper-parameters are not saved: the run's config.yaml is their record.
+
+    Args:
+        backbone: the ViT, the BERT and the fusion encoder.
+        optim: AdamW and its schedule.
+        init_from: weights to start from: a checkpoint of ours (shapes and names that fit are
+            taken, the rest is reported) or an official ALBEF .pth; not a way to resume.
+    """
+
+    def __init__(
+        self, backbone: Backbone, optim: Optim | None = None, init_from: str | None = None
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.optim = optim or Optim()
+        self.init_from = init_from
+        self.guard = FiniteGuard()
+
+    def setup(self, stage: str) -> None:
+        """Load the starting weights, once, unless the trainer is about to load a checkpoint."""
+        if self.init_from and stage == "fit" and self.trainer.ckpt_path is None:
+            report = load_weights(self, self.init_from)
+            self.print(report.summary())
+            self.loaded_weights()
+
+    def loaded_weights(self) -> None:
+        """Bring whatever copies the weights in line with them; tasks with twins do."""
+
+    def configure_optimizers(self) -> Any:
+        """AdamW with warm-up and cosine over the whole run, stepped every batch."""
+        optimizer, schedule = self.optim.build(self, int(self.trainer.estimated_stepping_batches))
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "lr"},
+        }
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """Rows of all ranks in rank order, without gradient: (B, ...) to (W B, ...)."""
+        if self.trainer.world_size == 1:
+            return rows.detach()
+        gathered = cast(Tensor, self.all_gather(rows.detach()))
+        return gathered.flatten(0, 1)
+
+    def gather_with_grad(self, rows: Tensor) -> Tensor:
+        """Rows of all ranks in rank order; gradients flow back to each rank's own rows exactly."""
+        if self.trainer.world_size == 1:
+            return rows
+        return cast(Tensor, self.all_gather(rows, sync_grads=True)).flatten(0, 1)
+
+    def sum_over_ranks(self, value: Tensor) -> Tensor:
+        """The sum of a tensor over ranks, without gradient."""
+        return cast(Tensor, self.trainer.strategy.reduce(value.detach(), reduce_op="sum"))
+
+    def total(self, losses: Mapping[str, Tensor], keys: Sequence[str]) -> Tensor:
+        """Log named losses, guard them, and return their sum.
+
+        Args:
+            losses: weighted scalars by name.
+            keys: of the samples they came from.
+
+        Returns:
+            ().
+
+        Raises:
+            InputError: one of them is not finite.
+        """
+        self.guard.watch(losses, self.global_step, keys)
+        total = torch.stack(list(losses.values())).sum()
+        self.log_dict(
+            {f"train/{name}": loss.detach() for name, loss in losses.items()}, batch_size=len(keys)
+        )
+        self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(keys))
+        return total
+
+    def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
+        """Make every draw a function of (seed, step, rank), so a resumed run draws the same."""
+        seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
+        step = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1
+        torch.manual_seed((seed * 1_000_003 + step) * 65_537 + self.global_rank)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Log the norm of the gradients, where the loggers will look at it."""
+        if self.trainer.global_step % _log_every(self.trainer) == 0:
+            grads = [p.grad for p in self.parameters() if p.grad is not None]
+            self.log("train/grad_norm", torch.nn.utils.get_total_norm(grads))
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Name the task in its checkpoint, after the last look at its losses."""
+        self.guard.check(wait=True)
+        checkpoint[CHECKPOINT_KEY] = {"task": type(self).__name__}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse the checkpoint of another task.
+
+        Raises:
+            InputError: names both tasks.
+        """
+        task = checkpoint.get(CHECKPOINT_KEY, {}).get("task", "something else than softmask")
+        if task != type(self).__name__:
+            raise InputError(
+                f"The checkpoint given by --ckpt_path was written by {task}, but this run is a "
+                f"{type(self).__name__}. To start from its weights use "
+                f"--model.init_args.init_from=PATH; to resume it use the config.yaml of its run."
+            )
+
+
+def _log_every(trainer: L.Trainer) -> int:
+    return int(trainer.log_every_n_steps)  # type: ignore[attr-defined]  # set by a connector

@@ -1,0 +1,82 @@
+"""The constants of SoftMask++'s objective, each a switch. METHOD says which are the paper's.
+
+Defaults marked (ours) are not public: they are this project's choice.
+"""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """Focal image-text contrast with momentum twins.
+
+    Args:
+        gamma: focusing power (ours); 0 is ALBEF's ITC exactly.
+        per_row: one focal factor a query instead of one a candidate (ours).
+        detach: no gradient through the focal factor.
+        alpha: share of the twins' beliefs in the targets of ITC and MLM; ALBEF's 0.4.
+        alpha_steps: steps over which alpha rises from 0; an epoch in ALBEF.
+        queue_size: pairs in the queue, divisible by the global batch; ALBEF's 65,536.
+        momentum: of the twins; ALBEF's 0.995, made for 200,000 steps: short runs need less.
+        match_ids: candidates with the query's image or caption are positives too, wherever they
+            stand; False is ALBEF's pretraining, where only the pair itself is.
+    """
+
+    gamma: float = 2.0
+    per_row: bool = False
+    detach: bool = False
+    alpha: float = 0.4
+    alpha_steps: int = 0
+    queue_size: int = 65536
+    momentum: float = 0.995
+    match_ids: bool = True
+
+
+@dataclass(frozen=True)
+class SoftMasking:
+    """Soft-masked matching: which words, and how many, the data module draws.
+
+    Args:
+        weight: of its matching term (ours: 1); 0 switches soft masks off.
+        layer: fusion layer whose cross-attention is mapped, from 0; 2 of 6 is BERT block 8.
+        negatives: hard texts are matched under the same masks too (ours); without them the mask
+            itself tells that a pair matches.
+        by_max: divide maps by their largest value instead of min-max.
+    """
+
+    weight: float = 1.0
+    layer: int = 2
+    negatives: bool = True
+    by_max: bool = False
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Weights of the losses that ALBEF sums; all 1 there.
+
+    Args:
+        itc: image-text contrast.
+        itm: image-text matching.
+        mlm: masked language modelling.
+    """
+
+    itc: float = 1.0
+    itm: float = 1.0
+    mlm: float = 1.0
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Retrieval evaluation.
+
+    Args:
+        k_test: candidates a query that the matching head judges again; 256 for COCO, 128 for
+            Flickr30K in ALBEF. 0 judges none.
+        similarity: how much cosine similarity is added to the matching logit: 0 is ALBEF, 1 is
+            LAVIS.
+        chunk: most text rows fused at once.
+    """
+
+    k_test: int = 128
+    similarity: float = 0.0
+    chunk: int = 256

@@ -1,0 +1,294 @@
+"""Weights from elsewhere: our checkpoints, official ALBEF files, BERT. Names, not code, decide.
+
+Official names are rewritten to ours; separate query, key and value matrices are stacked.
+"""
+
+import pickle
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForMaskedLM
+
+from softmask.errors import InputError
+
+State = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What happened to each name when weights were loaded.
+
+    Args:
+        source: where they came from.
+        matched: names of the module that were filled.
+        missing: names of the module that the source lacks.
+        unexpected: names of the source that the module has no place for.
+        misshapen: names whose shapes differ, with both shapes.
+    """
+
+    source: str
+    matched: list[str]
+    missing: list[str]
+    unexpected: list[str]
+    misshapen: list[str] = field(default_factory=list)
+
+    def summary(self) -> str:
+        """A line of counts and a line for each list that is not empty."""
+        lines = [f"{self.source}: {len(self.matched)} tensors loaded"]
+        for title in ("missing", "unexpected", "misshapen"):
+            names: list[str] = getattr(self, title)
+            if names:
+                shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
+                lines.append(f"  {len(names)} {title}: {shown}")
+        return "\n".join(lines)
+
+
+def load_weights(module: nn.Module, path: str | Path) -> LoadReport:
+    """Fill a task with the weights of a file that fit it.
+
+    Args:
+        module: a task.
+        path: a Lightning checkpoint of ours, or an official ALBEF .pth.
+
+    Returns:
+        What was matched, missing, unexpected.
+
+    Raises:
+        InputError: the file is missing, unreadable or fits nothing.
+    """
+    state = read_state(path)
+    if is_albef(state):
+        state = from_albef(state, text_layers(module))
+    report = fill(module, state, str(path))
+    if not report.matched:
+        raise InputError(
+            f"No tensor of {path} fits {type(module).__name__}: it holds names such as "
+            f"{', '.join(list(state)[:3])}. Give init_from a checkpoint of softmask or an "
+            f"official ALBEF file."
+        )
+    return report
+
+
+def read_state(path: str | Path) -> State:
+    """The state dict in a checkpoint file, read without running code from it.
+
+    Raises:
+        InputError: no such file, or not a checkpoint of tensors and plain types.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"There is no checkpoint at '{path}': correct the path.")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
+        raise InputError(
+            f"'{path}' cannot be read as a checkpoint of tensors and plain types "
+            f"({str(error).splitlines()[0]}). Files that need code to be run are refused: save "
+            f"its state dict alone with torch.save."
+        ) from error
+    for key in ("state_dict", "model"):
+        if isinstance(content, dict) and isinstance(content.get(key), dict):
+            content = content[key]
+    if not isinstance(content, dict):
+        raise InputError(f"'{path}' holds a {type(content).__name__}, not a state dict.")
+    return {k: v for k, v in content.items() if isinstance(v, Tensor)}
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> LoadReport:
+    """Copy the tensors of `state` whose names and shapes fit into `module`, and say which."""
+    own = module.state_dict()
+    misshapen = [
+        f"{k} {tuple(state[k].shape)} for {tuple(own[k].shape)}"
+        for k in own
+        if k in state and state[k].shape != own[k].shape
+    ]
+    matched = [k for k in own if k in state and state[k].shape == own[k].shape]
+    module.load_state_dict({k: state[k] for k in matched}, strict=False)
+    return LoadReport(
+        source,
+        matched,
+        [k for k in own if k not in state],
+        [k for k in state if k not in own],
+        misshapen,
+    )
+
+
+def text_layers(module: nn.Module) -> int:
+    """How many BERT layers the module's text encoder keeps; the rest are fusion layers."""
+    return int(module.backbone.text.layers)  # type: ignore[union-attr, arg-type]
+
+
+def is_albef(state: Mapping[str, Tensor]) -> bool:
+    """Whether names are those of the official ALBEF code."""
+    return any(k.startswith("visual_encoder.") for k in state)
+
+
+def from_albef(state: Mapping[str, Tensor], layers: int) -> State:
+    """Rename an official ALBEF state dict, momentum twins and queues included (METHOD 6.1).
+
+    Args:
+        state: official names.
+        layers: BERT layers of the text encoder; layers after them are fusion layers.
+
+    Returns:
+        Names of `PretrainTask`. Buffers that carry nothing (`position_ids`) and tied copies
+        (`cls.predictions.decoder`) are left out.
+    """
+    renamed: State = {}
+    for name, tensor in state.items():
+        place, rest = _albef_place(name)
+        if rest is not None:
+            renamed.update(_one(place, rest, tensor, layers))
+    if any(name.startswith("momentum.") for name in renamed):
+        # Official twins share the live temperature; ours carry one that nothing reads.
+        renamed["momentum.twin.backbone.temperature"] = renamed["backbone.temperature"]
+    return stack_projections(renamed)
+
+
+def from_bert(state: Mapping[str, Tensor], layers: int) -> State:
+    """Rename a BERT state dict for a backbone and its word head (METHOD 6.3).
+
+    Args:
+        state: names of transformers, with or without `bert.`, LayerNorms as gamma and beta too.
+        layers: BERT layers of the text encoder; layers after them fill the fusion encoder.
+
+    Returns:
+        Names of a task; cross-attention is not among them. Pooler and next-sentence head are
+        left out.
+    """
+    renamed: State = {}
+    for name, tensor in state.items():
+        plain = name.removeprefix("bert.").replace(".gamma", ".weight").replace(".beta", ".bias")
+        if not plain.startswith(("pooler.", "cls.seq_relationship.")):
+            renamed.update(_one("", plain, tensor, layers))
+    return stack_projections(renamed)
+
+
+_ALBEF_PARTS = {
+    "visual_encoder": "backbone.image.vit",
+    "vision_proj": "backbone.image_projection",
+    "text_proj": "backbone.text_projection",
+}
+_ALBEF_SINGLES = {
+    "temp": "backbone.temperature",
+    "itm_head.weight": "matcher.weight",
+    "itm_head.bias": "matcher.bias",
+    "queue_ptr": "queue.pointer",
+    "image_queue": "queue.image",
+    "text_queue": "queue.text",
+    "idx_queue": "queue.image_id",
+}
+
+
+def _albef_place(name: str) -> tuple[str, str | None]:
+    """Prefix of the student or its twin, and the name inside it; None inside for what is done."""
+    head, _, rest = name.partition(".")
+    twin = "momentum.twin." if head.endswith("_m") else ""
+    part = head.removesuffix("_m")
+    if name in _ALBEF_SINGLES:
+        return "", name
+    if part in _ALBEF_PARTS:
+        return twin, f"{_ALBEF_PARTS[part]}.{rest}"
+    if part == "text_encoder":
+        return twin, rest.removeprefix("bert.")
+    return "", name
+
+
+def _one(prefix: str, name: str, tensor: Tensor, layers: int) -> State:
+    if name in _ALBEF_SINGLES:
+        value = tensor.T.contiguous() if name in ("image_queue", "text_queue") else tensor
+        if name == "queue_ptr":
+            value = tensor.reshape(())
+        return {_ALBEF_SINGLES[name]: value.reshape(-1) if name == "idx_queue" else value}
+    place = _bert_place(name, layers)
+    return {} if place is None else {prefix + place: tensor}
+
+
+_WORD_HEAD = {
+    "cls.predictions.bias": "words.bias",
+    "cls.predictions.transform.dense.": "words.dense.",
+    "cls.predictions.transform.LayerNorm.": "words.norm.",
+}
+_FUSION_PARTS = {
+    "attention.self.": "words.",
+    "attention.output.dense.": "words.out.",
+    "attention.output.LayerNorm.": "words.norm.",
+    "crossattention.self.": "image.",
+    "crossattention.output.dense.": "image.out.",
+    "crossattention.output.LayerNorm.": "image.norm.",
+    "intermediate.dense.": "feed.up.",
+    "output.dense.": "feed.down.",
+    "output.LayerNorm.": "feed.norm.",
+}
+
+
+def _bert_place(name: str, layers: int) -> str | None:
+    """Our name of a BERT tensor, None when it carries nothing of its own."""
+    if name.endswith("position_ids") or name.startswith("cls.predictions.decoder."):
+        return None
+    for theirs, ours in _WORD_HEAD.items():
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
+    if name.startswith("embeddings."):
+        return f"backbone.text.bert.{name}"
+    if not name.startswith("encoder.layer."):
+        return name
+    number, _, rest = name.removeprefix("encoder.layer.").partition(".")
+    if int(number) < layers:
+        return f"backbone.text.bert.encoder.layer.{number}.{rest}"
+    for theirs, ours in _FUSION_PARTS.items():
+        if rest.startswith(theirs):
+            return (
+                f"backbone.fusion.layers.{int(number) - layers}.{ours}{rest.removeprefix(theirs)}"
+            )
+    return name
+
+
+_STACKS = {"words.": ("qkv", ("query", "key", "value")), "image.": ("kv", ("key", "value"))}
+
+
+def stack_projections(state: Mapping[str, Tensor]) -> State:
+    """Join a fusion layer's query, key and value matrices as our layers keep them."""
+    joined = dict(state)
+    for name in state:
+        layer, dot, leaf = name.rpartition("value.")
+        for part, (ours, pieces) in _STACKS.items():
+            if dot and layer.endswith(f".{part}") and ".fusion.layers." in layer:
+                names = [f"{layer}{piece}.{leaf}" for piece in pieces]
+                joined[f"{layer}{ours}.{leaf}"] = torch.cat([state[n] for n in names])
+                for used in names:
+                    del joined[used]
+    return joined
+
+
+def load_bert(module: nn.Module, name: str) -> LoadReport:
+    """Start a task's text encoder, fusion encoder and word head from a BERT.
+
+    Args:
+        module: a task.
+        name: a folder with a BERT checkpoint, or a name on the hub or in its cache.
+
+    Returns:
+        What was matched; cross-attention and the task's own heads are missing by nature.
+
+    Raises:
+        InputError: the checkpoint cannot be had, or it is of another width.
+    """
+    try:
+        model = AutoModelForMaskedLM.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"The BERT '{name}' could not be loaded ({str(error).strip().splitlines()[0]}). Give "
+            f"model.init_args.bert a folder that holds config.json and model.safetensors, fetch "
+            f"it once into the Hugging Face cache (HF_HOME), or set it to null to train from "
+            f"scratch."
+        ) from error
+    report = fill(module, from_bert(model.state_dict(), text_layers(module)), name)
+    if report.misshapen or not report.matched:
+        raise InputError(
+            f"The BERT '{name}' does not fit this backbone: {', '.join(report.misshapen[:3])}. "
+            f"Choose a backbone of its width (conf/backbone/) or another BERT."
+        )
+    return report

@@ -1,0 +1,92 @@
+"""Reads the golden values of the official ALBEF code and builds our task at their size."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from softmask.backbone import Backbone
+from softmask.nn import FusionEncoder, ImageEncoder, TextEncoder
+from softmask.tasks import Contrast, Evaluation, PretrainTask, SoftMasking
+
+FOLDER = Path(os.environ.get("SOFTMASK_GOLDEN", Path(__file__).parent / "golden")) / "albef"
+
+
+def manifest() -> dict[str, Any]:
+    return json.loads((FOLDER / "manifest.json").read_text())
+
+
+def tensors(name: str) -> dict[str, dict[str, Tensor]]:
+    """The tensors of one file, grouped by the part of their name before the first dot."""
+    groups: dict[str, dict[str, Tensor]] = {}
+    for key, value in load_file(FOLDER / f"{name}.safetensors").items():
+        group, _, rest = key.partition(".")
+        groups.setdefault(group, {})[rest] = value
+    return groups
+
+
+def backbone(sizes: dict[str, Any]) -> Backbone:
+    config, bert = sizes["config"], sizes["bert"]
+    first = bert["fusion_layer"]
+    vision = dict(width=config["vw"], depth=config["vdepth"], heads=config["vheads"])
+    return Backbone(
+        ImageEncoder("deit_tiny_patch16_224.fb_in1k", image_size=config["res"], **vision),
+        TextEncoder(
+            layers=first,
+            width=bert["hidden_size"],
+            heads=bert["num_attention_heads"],
+            hidden=bert["intermediate_size"],
+            vocab_size=bert["vocab_size"],
+            max_positions=bert["max_position_embeddings"],
+        ),
+        FusionEncoder(
+            width=bert["hidden_size"],
+            layers=bert["num_hidden_layers"] - first,
+            heads=bert["num_attention_heads"],
+            hidden=bert["intermediate_size"],
+            image_width=bert["encoder_width"],
+        ),
+        embed_dim=sizes["albef"]["embed_dim"],
+    )
+
+
+def pretrain_task(sizes: dict[str, Any]) -> PretrainTask:
+    """ALBEF: all three ideas of SoftMask++ switched off."""
+    albef = sizes["albef"]
+    contrast = Contrast(
+        gamma=0.0,
+        alpha=0.4,
+        queue_size=albef["queue_size"],
+        momentum=albef["momentum"],
+        match_ids=False,
+    )
+    return PretrainTask(
+        backbone(sizes),
+        contrast=contrast,
+        soft_mask=SoftMasking(weight=0.0, layer=8 - sizes["bert"]["fusion_layer"]),
+        evaluation=Evaluation(),
+    ).eval()
+
+
+def relative_error(ours: Tensor, theirs: Tensor) -> float:
+    """Largest difference over the largest value."""
+    scale = theirs.abs().max().clamp_min(1e-12)
+    return float((ours - theirs).abs().max() / scale)
+
+
+def assert_close(ours: Tensor, theirs: Tensor, name: str, tolerance: float = 1e-5) -> None:
+    assert ours.shape == theirs.shape, f"{name}: {tuple(ours.shape)} for {tuple(theirs.shape)}"
+    error = relative_error(ours.detach().float(), theirs.float())
+    assert error <= tolerance, f"{name}: relative error {error:.2e}"
+
+
+def known_only(official: dict[str, Tensor], known: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Values of `known`, NaN for every other official name, so that renaming can stack them."""
+    return {
+        k: known.get(k, torch.full_like(v, torch.nan) if v.is_floating_point() else v)
+        for k, v in official.items()
+    }
