@@ -8,8 +8,8 @@ from abc import abstractmethod
 
 import lightning.pytorch as L
 
-from data_modules.loader import EvaluationLoader, Make, PairLoader, TrainPlan
-from data_modules.order import evaluation_positions
+from data_modules.loader import BatchLoader, EvaluationLoader, Make, PairLoader
+from data_modules.order import EvaluationPlan, TrainPlan
 from data_modules.shards import ShardSet
 from softmask.errors import InputError
 
@@ -46,7 +46,6 @@ class ShardedData(L.LightningDataModule):
         window: int = 10_000,
         val_limit: int | None = None,
     ) -> None:
-        """Keep the options; nothing is opened yet."""
         super().__init__()
         self.paths = {"train": train, "val": val, "test": test, "predict": predict}
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
@@ -60,6 +59,7 @@ class ShardedData(L.LightningDataModule):
             if value < 1:
                 raise InputError(f"data.{name} is {getattr(self, name)}: give a positive number.")
         self._shards: dict[str, ShardSet] = {}
+        self._loaders: list[BatchLoader] = []
 
     @abstractmethod
     def make_train(self) -> Make:
@@ -80,6 +80,12 @@ class ShardedData(L.LightningDataModule):
         if stage == "fit" and self.paths["val"] is not None:
             self._open("val")
 
+    def teardown(self, stage: str) -> None:  # noqa: ARG002 (Lightning's signature)
+        """End the worker processes."""
+        for loader in self._loaders:
+            loader.close()
+        self._loaders.clear()
+
     def train_dataloader(self) -> PairLoader:
         """Give the training loader, at the first batch of epoch 0."""
         rank, world = self._topology()
@@ -92,7 +98,7 @@ class ShardedData(L.LightningDataModule):
             seed=self.seed,
             window=self.window,
         )
-        return PairLoader(
+        loader = PairLoader(
             shards,
             plan,
             self.make_train(),
@@ -100,6 +106,8 @@ class ShardedData(L.LightningDataModule):
             stop=self._limit(plan.steps),
             same_epoch=self._overfits(),
         )
+        self._loaders.append(loader)
+        return loader
 
     def val_dataloader(self) -> EvaluationLoader | list[EvaluationLoader]:
         """Give the validation loader, or none when there is no validation data."""
@@ -116,8 +124,11 @@ class ShardedData(L.LightningDataModule):
     def _evaluation(self, split: str, limit: int | None = None) -> EvaluationLoader:
         shards = self._open(split)
         count = len(shards) if limit is None else min(limit, len(shards))
-        batches = evaluation_positions(count, self.eval_batch_size, *self._topology())
-        return EvaluationLoader(shards, batches, self.make_evaluation(), workers=self.workers)
+        rank, world = self._topology()
+        plan = EvaluationPlan(count, self.eval_batch_size, rank=rank, world=world)
+        loader = EvaluationLoader(shards, plan, self.make_evaluation(), workers=self.workers)
+        self._loaders.append(loader)
+        return loader
 
     def _open(self, split: str) -> ShardSet:
         if split not in self._shards:

@@ -1,6 +1,7 @@
 """Samples to batches.
 
-B samples of this rank, L tokens of the longest caption, M most tokens to predict, S words a pair.
+B samples of this rank, L tokens of the longest caption, M tokens to predict in the
+whole batch (rounded up to keep shapes few), S words a pair.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,9 @@ from torch import Tensor
 from data_modules.image import Pixels
 from data_modules.text import Ids, TextDraw
 from softmask.batch import IGNORE, PairBatch, PretrainBatch
+
+MLM_MULTIPLE = 32
+"""M is rounded up to a multiple of this, so that batches have few shapes."""
 
 
 class PairItem(NamedTuple):
@@ -64,11 +68,12 @@ def pretrain_batch(
     """Stack augmented pairs; optional keys are there when every item has them."""
     draws = [item.draw for item in items]
     pairs = [item.pair._replace(input_ids=item.draw.input_ids) for item in items]
-    most = max(1, *(len(draw.mlm_at) for draw in draws))
+    stacked = pair_batch(pairs, pad, length)
+    width = stacked["input_ids"].shape[1]
     fields = {
-        **pair_batch(pairs, pad, length),
-        "mlm_at": _pad([draw.mlm_at for draw in draws], 0, most),
-        "mlm_labels": _pad([draw.mlm_labels for draw in draws], IGNORE, most),
+        **stacked,
+        "mlm_at": _join([row * width + draw.mlm_at for row, draw in enumerate(draws)], 0),
+        "mlm_labels": _join([draw.mlm_labels for draw in draws], IGNORE),
         "words": torch.from_numpy(np.stack([draw.words for draw in draws])),
     }
     # A checker cannot add the keys of two typed dicts.
@@ -85,6 +90,12 @@ def pretrain_batch(
 def _images(images: Sequence[Pixels]) -> Tensor:
     # The permuted view has channels-last strides: the layout that convolutions like best.
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+
+def _join(parts: Sequence[NDArray[np.int64]], value: int) -> Tensor:
+    joined = np.concatenate(parts)
+    size = max(-(-len(joined) // MLM_MULTIPLE), 1) * MLM_MULTIPLE
+    return torch.from_numpy(np.pad(joined, (0, size - len(joined)), constant_values=value))
 
 
 def _pad(rows: Sequence[NDArray[np.int64]], value: int, length: int | None) -> Tensor:

@@ -57,6 +57,33 @@ class Distortion:
     rand_prob: float = 0.5
     fill: int = 128
 
+    def __post_init__(self) -> None:
+        """Refuse values out of range."""
+        for name, (least, most) in RANGES.items():
+            value = getattr(self, name)
+            values = value if isinstance(value, tuple) else (value,)
+            rising = name == "jitter" or list(values) == sorted(values)
+            if not rising or not all(least <= each <= most for each in values):
+                raise InputError(
+                    f"distortion.{name} is {value}: give values from {least:g} to {most:g}"
+                    f"{', the smaller one first' if len(values) == 2 else ''}."
+                )
+
+
+RANGES: dict[str, tuple[float, float]] = {
+    "crop_scale": (0.01, 1),
+    "crop_ratio": (0.1, 10),
+    "flip": (0, 1),
+    "jitter": (0, 1),
+    "jitter_prob": (0, 1),
+    "gray_prob": (0, 1),
+    "blur_sigma": (0.01, 20),
+    "blur_prob": (0, 1),
+    "rand_ops": (0, 10),
+    "rand_magnitude": (0, 10),
+    "rand_prob": (0, 1),
+    "fill": (0, 255),
+}
 
 WEAK = Distortion(jitter_prob=0, gray_prob=0, blur_prob=0)
 """ALBEF's augmentation: crop, flip and RandAugment."""
@@ -122,7 +149,6 @@ class Distort:
     """
 
     def __init__(self, options: Distortion, size: int) -> None:
-        """Build the pipeline."""
         try:
             with warnings.catch_warnings():
                 # albumentations only warns of arguments that it then ignores.

@@ -1,6 +1,7 @@
 """The loaders that Lightning is handed: whole batches, made in worker processes."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import repeat
 from typing import Any
 
@@ -8,54 +9,22 @@ import cv2
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from data_modules.order import Positions, batch_places, epoch_positions, steps_per_epoch
+from data_modules.order import EvaluationPlan, Positions, TrainPlan
 from data_modules.shards import Sample, ShardSet
 from softmask.errors import InputError
 
-Make = Callable[[Sequence[Sample], int], Mapping[str, Any]]
+Batch = Mapping[str, Any]
+Make = Callable[[Sequence[Sample], int], Batch]
 """Samples and the epoch to a batch."""
+Plan = Callable[[int, int], Positions]
+"""Epoch and step to the positions of a batch."""
+Place = tuple[int, int]
+"""Epoch and step."""
 
 PREFETCH = 4  # batches each worker keeps ready
-Place = tuple[int, int]  # epoch and step
 
 
-class TrainPlan:
-    """Which samples a rank takes at each step; the global batch is the same for any topology.
-
-    Args:
-        counts: samples of each shard.
-        batch_size: samples a rank and step.
-        rank: of this process.
-        world: number of ranks.
-        seed: of the order.
-        window: places shuffled together.
-
-    Raises:
-        InputError: if the samples do not fill one step.
-    """
-
-    def __init__(
-        self,
-        counts: tuple[int, ...],
-        batch_size: int,
-        *,
-        rank: int,
-        world: int,
-        seed: int,
-        window: int,
-    ) -> None:
-        """Count the steps."""
-        self.counts, self.batch_size, self.rank, self.world = counts, batch_size, rank, world
-        self.seed, self.window = seed, window
-        self.steps = steps_per_epoch(sum(counts), batch_size * world)
-
-    def __call__(self, epoch: int, step: int) -> Positions:
-        """Give the samples of this rank's part of a step, (B,)."""
-        start, stop = batch_places(step, self.batch_size, self.rank, self.world)
-        return epoch_positions(self.counts, self.seed, epoch, self.window, start, stop)
-
-
-class Batches(Dataset[Mapping[str, Any]]):
+class Batches(Dataset[Batch]):
     """Batches by (epoch, step), read and made where they are asked for.
 
     Args:
@@ -64,18 +33,52 @@ class Batches(Dataset[Mapping[str, Any]]):
         make: samples to a batch.
     """
 
-    def __init__(self, shards: ShardSet, plan: Callable[[int, int], Positions], make: Make) -> None:
-        """Keep the parts."""
+    def __init__(self, shards: ShardSet, plan: Plan, make: Make) -> None:
         self.shards, self.plan, self.make = shards, plan, make
 
-    def __getitem__(self, place: Place) -> Mapping[str, Any]:
+    def __getitem__(self, place: Place) -> Batch:
         """Make one batch."""
         epoch, step = place
         samples = [self.shards.read(int(position)) for position in self.plan(epoch, step)]
         return self.make(samples, epoch)
 
 
-class PairLoader:
+class BatchLoader:
+    """What both loaders share: the worker processes, kept from pass to pass.
+
+    Args:
+        batches: by place.
+        places: asked anew on each pass.
+        workers: processes that make batches; 0 makes them here.
+    """
+
+    def __init__(self, batches: Batches, places: Iterable[Place], workers: int) -> None:
+        self._batches, self._places, self._workers = batches, places, workers
+        self._loader: DataLoader[Batch] | None = None
+
+    def close(self) -> None:
+        """End the workers; a later pass starts new ones."""
+        self._loader = None
+
+    def _start(self) -> Iterator[Batch]:
+        if self._loader is None:
+            self._loader = DataLoader(
+                self._batches,
+                batch_size=None,
+                sampler=self._places,
+                collate_fn=_as_is,
+                num_workers=self._workers,
+                prefetch_factor=PREFETCH if self._workers else None,
+                persistent_workers=self._workers > 0,
+                pin_memory=torch.cuda.is_available(),
+                worker_init_fn=_one_thread,
+                # Its own generator: a pass must not move the random numbers that dropout draws.
+                generator=torch.Generator(),
+            )
+        return iter(self._loader)
+
+
+class PairLoader(BatchLoader):
     """The training loader: knows where it is, and continues there.
 
     One pass gives the rest of an epoch. The place counts batches handed out, not those that workers
@@ -86,7 +89,7 @@ class PairLoader:
         plan: the order.
         make: samples to a batch.
         workers: processes that make batches; 0 makes them here.
-        stop: steps of a pass when less than the plan's, as Trainer(limit_train_batches) wants.
+        stop: steps of an epoch when less than the plan's, as Trainer(limit_train_batches) wants.
         same_epoch: give epoch 0 again and again, as Trainer(overfit_batches) wants.
     """
 
@@ -100,39 +103,29 @@ class PairLoader:
         stop: int | None = None,
         same_epoch: bool = False,
     ) -> None:
-        """Start at the first batch of epoch 0."""
         self.plan = plan
-        self._stop = plan.steps if stop is None else min(stop, plan.steps)
-        self._same_epoch = same_epoch
-        self._epoch, self._step = 0, 0
-        self._loader = _data_loader(Batches(shards, plan, make), _Ahead(self.ahead), workers)
+        self._cursor = Cursor(plan.steps if stop is None else min(stop, plan.steps), same_epoch)
+        super().__init__(Batches(shards, plan, make), self._cursor, workers)
 
     def __len__(self) -> int:
         """Count the steps of a whole epoch, also when the next pass begins in the middle."""
         return self.plan.steps
 
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+    def __iter__(self) -> Iterator[Batch]:
         """Give the rest of the epoch."""
-        return self._hand_out(iter(self._loader))
+        return self._hand_out(self._start())
 
-    def ahead(self) -> Iterator[Place]:
-        """Name the batches from here to the end of the epoch."""
-        epoch = 0 if self._same_epoch else self._epoch
-        return zip(repeat(epoch), range(self._step, self._stop))
-
-    def _hand_out(self, batches: Iterator[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    def _hand_out(self, batches: Iterator[Batch]) -> Iterator[Batch]:
         for batch in batches:
-            self._step += 1
-            if self._step == self._stop:
-                # Before the last batch leaves: Lightning never comes back for an end.
-                self._epoch, self._step = self._epoch + 1, 0
+            # Before the batch leaves: Lightning never comes back after the last one.
+            self._cursor.advance()
             yield batch
 
     def state_dict(self) -> dict[str, int]:
         """Give the place of the next batch, and what gives places a meaning."""
         return {
-            "epoch": self._epoch,
-            "step": self._step,
+            "epoch": self._cursor.epoch,
+            "step": self._cursor.step,
             "seed": self.plan.seed,
             "global_batch": self.plan.batch_size * self.plan.world,
         }
@@ -150,73 +143,61 @@ class PairLoader:
                     f"The checkpoint was saved with {name} {state[name]} but this run has "
                     f"{own[name]}: set {advice} to {state[name]}, or start anew from its weights."
                 )
-        self._epoch, self._step = state["epoch"], state["step"]
+        self._cursor.epoch, self._cursor.step = state["epoch"], state["step"]
 
 
-class EvaluationLoader:
+class EvaluationLoader(BatchLoader):
     """A loader of the same batches on every pass; it keeps no place.
 
     Args:
         shards: the samples.
-        batches: positions of each batch, of one size but the last.
+        plan: the order.
         make: samples to a batch.
         workers: processes that make batches; 0 makes them here.
     """
 
-    def __init__(
-        self, shards: ShardSet, batches: Sequence[Positions], make: Make, *, workers: int
-    ) -> None:
-        """Keep the batches."""
-        self._batches = batches
-        places = list(zip(repeat(0), range(len(batches))))
-        plan = _Listed(batches)
-        self._loader = _data_loader(Batches(shards, plan, make), places, workers)
+    def __init__(self, shards: ShardSet, plan: EvaluationPlan, make: Make, *, workers: int) -> None:
+        self.plan = plan
+        places = [(0, step) for step in range(plan.steps)]
+        super().__init__(Batches(shards, plan, make), places, workers)
 
     def __len__(self) -> int:
         """Count the batches."""
-        return len(self._batches)
+        return self.plan.steps
 
-    def __iter__(self) -> Iterator[Mapping[str, Any]]:
+    def __iter__(self) -> Iterator[Batch]:
         """Give all batches."""
-        return iter(self._loader)
+        return self._start()
 
 
-class _Listed:
-    """A plan that was written down; a class, for lambdas do not pickle."""
+@dataclass
+class Cursor:
+    """Where training is; iterating names the places from here to the end of the epoch.
 
-    def __init__(self, batches: Sequence[Positions]) -> None:
-        self.batches = batches
+    An object of its own: a loader that held itself would keep its workers until the collector
+    comes, and they end badly then.
 
-    def __call__(self, epoch: int, step: int) -> Positions:  # noqa: ARG002 (every pass is the same)
-        return self.batches[step]
+    Args:
+        stop: steps of an epoch.
+        same_epoch: name epoch 0 whatever the epoch.
+        epoch: of the next batch.
+        step: of the next batch in its epoch.
+    """
 
-
-class _Ahead:
-    """An iterable that asks anew on each pass: persistent workers see where the loader is."""
-
-    def __init__(self, ahead: Callable[[], Iterator[Place]]) -> None:
-        self._ahead = ahead
+    stop: int
+    same_epoch: bool = False
+    epoch: int = 0
+    step: int = 0
 
     def __iter__(self) -> Iterator[Place]:
-        return self._ahead()
+        """Name the places that are left; fixed now, whatever is handed out meanwhile."""
+        return zip(repeat(0 if self.same_epoch else self.epoch), range(self.step, self.stop))
 
-
-def _data_loader(
-    batches: Batches, places: _Ahead | Sequence[Place], workers: int
-) -> DataLoader[Mapping[str, Any]]:
-    return DataLoader(
-        batches,
-        batch_size=None,
-        sampler=places,
-        collate_fn=_as_is,
-        num_workers=workers,
-        prefetch_factor=PREFETCH if workers else None,
-        persistent_workers=workers > 0,
-        pin_memory=torch.cuda.is_available(),
-        worker_init_fn=_one_thread,
-        # Its own generator: a pass must not move the random numbers that dropout draws.
-        generator=torch.Generator(),
-    )
+    def advance(self) -> None:
+        """Count a batch; after an epoch's last comes the next epoch's first."""
+        self.step += 1
+        if self.step >= self.stop:
+            self.epoch, self.step = self.epoch + 1, 0
 
 
 def _as_is(batch: Any) -> Any:  # noqa: ANN401 (one type in, the same out)

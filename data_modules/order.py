@@ -1,4 +1,4 @@
-"""Which sample comes when: pure functions of the seed and the place, with no state to save.
+"""Which sample comes when: functions of the seed and the place, with no state to save.
 
 N samples, W ranks, B samples a rank and batch, GB = W * B. An epoch permutes the shards, then the
 samples within consecutive windows of that sequence, so that reading stays near a few shards.
@@ -64,20 +64,65 @@ def batch_places(step: int, batch_size: int, rank: int, world: int) -> tuple[int
     return start, start + batch_size
 
 
-def evaluation_positions(count: int, batch_size: int, rank: int, world: int) -> list[Positions]:
-    """Give a rank's batches of one pass in storage order.
+class TrainPlan:
+    """Which samples a rank takes at each step; the global batch is the same for any topology.
+
+    Args:
+        counts: samples of each shard.
+        batch_size: samples a rank and step.
+        rank: of this process.
+        world: number of ranks.
+        seed: of the order.
+        window: places shuffled together.
+
+    Raises:
+        InputError: if the samples do not fill one step.
+    """
+
+    def __init__(
+        self,
+        counts: tuple[int, ...],
+        batch_size: int,
+        *,
+        rank: int,
+        world: int,
+        seed: int,
+        window: int,
+    ) -> None:
+        self.counts, self.batch_size, self.rank, self.world = counts, batch_size, rank, world
+        self.seed, self.window = seed, window
+        self.steps = steps_per_epoch(sum(counts), batch_size * world)
+
+    def __call__(self, epoch: int, step: int) -> Positions:
+        """Give the samples of this rank's part of a step, (B,)."""
+        start, stop = batch_places(step, self.batch_size, self.rank, self.world)
+        return epoch_positions(self.counts, self.seed, epoch, self.window, start, stop)
+
+
+class EvaluationPlan:
+    """A rank's batches of one pass in storage order.
 
     Rank r owns positions r, r + W, ... Ranks with one fewer repeat their first position, so all
-    ranks yield batches of the same sizes; metrics count each position once.
+    ranks take ceil(ceil(N / W) / B) steps of the same sizes; metrics count each position once.
 
-    Returns:
-        ceil(ceil(N / W) / B) arrays, all of B positions but the last.
+    Args:
+        count: samples to evaluate.
+        batch_size: samples a rank and step; the last step may have fewer.
+        rank: of this process.
+        world: number of ranks.
     """
-    share = -(-count // world)
-    own = np.arange(rank, count, world, dtype=np.int64)
-    first = own[0] if len(own) else rank % count
-    padded = np.concatenate([own, np.full(share - len(own), first, dtype=np.int64)])
-    return [padded[start : start + batch_size] for start in range(0, share, batch_size)]
+
+    def __init__(self, count: int, batch_size: int, *, rank: int, world: int) -> None:
+        self.batch_size = batch_size
+        share = -(-count // world)
+        own = np.arange(rank, count, world, dtype=np.int64)
+        first = own[0] if len(own) else rank % count
+        self._positions = np.append(own, np.full(share - len(own), first, dtype=np.int64))
+        self.steps = -(-share // batch_size)
+
+    def __call__(self, epoch: int, step: int) -> Positions:  # noqa: ARG002 (all passes are equal)
+        """Give the samples of a step, (B,)."""
+        return self._positions[step * self.batch_size : (step + 1) * self.batch_size]
 
 
 @lru_cache(maxsize=4)

@@ -104,9 +104,8 @@ def _pairs(
     groups: list[Group], keys: dict[str, str], images: Path, short_side: int, quality: int
 ) -> Iterator[Pair]:
     for group in groups:
-        data, extension = shrink(
-            (images / group.image).read_bytes(), short_side, quality, group.image
-        )
+        data = (images / group.image).read_bytes()
+        data, extension = shrink(data, short_side, quality, group.image)
         meta = {**group.meta, "image": group.image, "image_id": group.image}
         yield Pair(keys[group.image], data, extension, group.captions, meta)
 
@@ -115,6 +114,6 @@ def _check_files(groups: list[Group], images: Path, captions: Path) -> None:
     missing = [group.image for group in groups if not (images / group.image).is_file()]
     if missing:
         raise InputError(
-            f"{len(missing)} of {len(groups)} pictures of {captions} are not in {images}, the first is "
-            f"{missing[0]!r}: mend the folder or remove their rows."
+            f"{len(missing)} of {len(groups)} pictures of {captions} are not in {images}, "
+            f"the first is {missing[0]!r}: mend the folder or remove their rows."
         )

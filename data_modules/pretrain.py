@@ -54,7 +54,6 @@ class PretrainData(ShardedData):
         teacher_clean_image: bool = False,
         val_limit: int | None = None,
     ) -> None:
-        """Keep the options; nothing is opened yet."""
         super().__init__(
             train,
             val,
@@ -90,7 +89,6 @@ class MakePairs:
     """
 
     def __init__(self, text: Text, size: int) -> None:
-        """Keep the parts."""
         self.text, self.size = text, size
         self.length = text.options.max_tokens if text.options.pad_to_max else None
 
@@ -123,7 +121,6 @@ class MakePretrain:
     """
 
     def __init__(self, pairs: MakePairs, distort: Distort, seed: int, clean_image: bool) -> None:
-        """Keep the parts."""
         self.pairs, self.distort, self.seed, self.clean_image = pairs, distort, seed, clean_image
 
     def __call__(self, samples: Sequence[Sample], epoch: int) -> PretrainBatch:

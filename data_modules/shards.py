@@ -43,7 +43,6 @@ class ShardSet:
     """
 
     def __init__(self, path: str) -> None:
-        """Find the shards and count their samples."""
         self.path = path
         self.files, counts = _find(path)
         self.counts = counts or tuple(TarShard(file).count for file in self.files)

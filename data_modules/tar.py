@@ -28,7 +28,6 @@ class TarShard:
     """
 
     def __init__(self, file: Path) -> None:
-        """Scan the headers and keep the file open."""
         self.file = file
         self._samples = _scan(file)
         self._descriptor: int | None = None
@@ -63,16 +62,20 @@ class TarShard:
 
 def _scan(file: Path) -> list[tuple[str, dict[str, Member]]]:
     samples: list[tuple[str, dict[str, Member]]] = []
-    size = file.stat().st_size
+    end = 0
     try:
         with tarfile.open(file, mode="r:") as tar:
             for info in tar:
+                end = info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
                 if info.isdir() or _is_meta(info.name):
                     continue
                 _refuse_unsafe(file, info)
-                if info.offset_data + info.size > size:
-                    raise tarfile.ReadError("unexpected end of data")
                 _add(samples, file, info)
+        with file.open("rb") as data:
+            data.seek(end)
+            # tarfile takes a header that is cut off for the end; a whole tar ends in zeros.
+            if data.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
+                raise tarfile.ReadError("its end is missing")
     except (tarfile.TarError, OSError) as error:
         raise InputError(
             f"The shard {file} is no whole, uncompressed tar ({error}): copy or write it again."
@@ -101,7 +104,7 @@ def _is_meta(name: str) -> bool:
 
 def _refuse_unsafe(file: Path, info: tarfile.TarInfo) -> None:
     path = PurePosixPath(info.name)
-    if not info.isreg() or path.is_absolute() or ".." in path.parts:
+    if not info.isreg() or info.issparse() or path.is_absolute() or ".." in path.parts:
         raise InputError(
             f"The shard {file} holds {info.name!r}, which is a link, a device or a path that leads "
             "out of the tar: write it again with plain files only."

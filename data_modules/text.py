@@ -101,7 +101,6 @@ class Text:
     """
 
     def __init__(self, options: TextOptions) -> None:
-        """Load the tokenizer."""
         self.options = options
         self._tokenizer = load_tokenizer(options.tokenizer)
         self.pad = int(self._tokenizer.pad_token_id)

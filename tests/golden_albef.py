@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from softmask.backbone import Backbone
+from softmask.batch import IGNORE
 from softmask.nn import FusionEncoder, ImageEncoder, TextEncoder
 from softmask.tasks import Contrast, Evaluation, PretrainTask, SoftMasking
 
@@ -90,3 +91,9 @@ def known_only(official: dict[str, Tensor], known: dict[str, Tensor]) -> dict[st
         k: known.get(k, torch.full_like(v, torch.nan) if v.is_floating_point() else v)
         for k, v in official.items()
     }
+
+
+def masked_positions(labels: Tensor) -> tuple[Tensor, Tensor]:
+    """Labels of whole texts (B, L), IGNORE elsewhere, as flattened places and labels, both (M,)."""
+    at = (labels.flatten() != IGNORE).nonzero().squeeze(1)
+    return at, labels.flatten()[at]

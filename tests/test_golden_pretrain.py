@@ -7,10 +7,8 @@ import pytest
 import torch
 
 from softmask.batch import PretrainBatch
-from softmask.losses import masked_positions
 from softmask.saliency import grad_cam
-from softmask.tasks import PretrainTask
-from softmask.tasks.pretrain import Negatives
+from softmask.tasks import Negatives, PretrainTask
 from softmask.weights import fill, from_albef
 
 
@@ -59,8 +57,8 @@ def task(values, monkeypatch):
 @pytest.fixture
 def batch(values) -> PretrainBatch:
     given = values["in"]
-    at, labels = masked_positions(given["mlm_labels"])
-    rows = torch.arange(len(at))
+    at, labels = golden.masked_positions(given["mlm_labels"])
+    rows = torch.arange(len(given["image"]))
     return PretrainBatch(
         image=given["image"],
         input_ids=given["input_ids"],
@@ -68,12 +66,12 @@ def batch(values) -> PretrainBatch:
         mlm_ids=given["masked_input_ids"],
         mlm_at=at,
         mlm_labels=labels,
-        words=torch.ones(len(at), 1, dtype=torch.long),
+        words=torch.ones(len(rows), 1, dtype=torch.long),
         image_id=rows,
         text_id=rows,
         position=rows,
         key=[str(i) for i in rows.tolist()],
-        caption=[""] * len(at),
+        caption=[""] * len(rows),
     )
 
 
@@ -91,7 +89,7 @@ def test_golden_fusion_states_and_logits(task, batch, values):
     keys = task.backbone.project(seen.tokens)
     fused = task.backbone.fuse(seen.states, batch["attention_mask"], keys)
     golden.assert_close(fused, values["out"]["fusion_hidden"], "fusion_hidden")
-    golden.assert_close(task.matcher(fused), values["out"]["itm_logits"], "itm_logits")
+    golden.assert_close(task.matcher(fused[:, 0]), values["out"]["itm_logits"], "itm_logits")
     words = task.backbone.text(batch["mlm_ids"], batch["attention_mask"])
     fused = task.backbone.fuse(words, batch["attention_mask"], keys)
     logits = task.words(fused, task.backbone.text.table)

@@ -64,6 +64,10 @@ class Backbone(nn.Module):
         fused: Tensor = self.fusion(states, mask, keys)
         return fused
 
+    def match_state(self, states: Tensor, mask: Tensor, keys: ImageKeys) -> Tensor:
+        """`fuse` for the first token alone, which is all that matching reads: to (R, D)."""
+        return self.fusion.first_token(states, mask, keys)
+
     @torch.no_grad()
     def clamp_temperature(self) -> None:
         """Keep the temperature in ALBEF's range, in place."""

@@ -1,6 +1,6 @@
 """The contract between data modules and tasks.
 
-B pairs of this rank, L text tokens, M tokens to predict, S soft-mask words a pair, H x W pixels.
+B pairs of this rank, L text tokens, M tokens to predict in the whole batch, S soft-mask words a pair, H x W pixels.
 Pixels travel as uint8 and are normalised on the device.
 """
 
@@ -28,8 +28,8 @@ class PairBatch(TypedDict):
 class PretrainBatch(PairBatch):
     """Augmented pairs: `image` is distorted and, when text is augmented, `input_ids` is masked."""
 
-    mlm_at: Tensor  # (B, M) int64, positions to predict; 0 where the label is IGNORE
-    mlm_labels: Tensor  # (B, M) int64, token ids before masking, or IGNORE
+    mlm_at: Tensor  # (M,) int64, places to predict in the B L flattened tokens; 0 fills up
+    mlm_labels: Tensor  # (M,) int64, token ids before masking; IGNORE fills up
     words: Tensor  # (B, S) int64, positions of the tokens whose maps become soft masks
     mlm_ids: NotRequired[Tensor]  # (B, L) int64, a masking draw of MLM's own; else input_ids serve
     clean_image: NotRequired[Tensor]  # (B, 3, H, W) uint8, the teacher's view; else image serves

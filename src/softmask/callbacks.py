@@ -83,9 +83,9 @@ class RunReport(Callback):
         if not isinstance(pl_module, PairTask) or not trainer.is_global_zero:
             return
         parameters = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
-        data = trainer.datamodule  # type: ignore[attr-defined]
+        corpus = self.corpus or trainer.datamodule.paths["test"]  # type: ignore[attr-defined]
         report = {
-            "corpus": self.corpus or str(data.test),
+            "corpus": str(corpus),
             **pl_module.report,
             "train_seconds": self._seconds,
             "steps": trainer.global_step,

@@ -10,7 +10,7 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-import data_modules
+import data_modules.commands
 from data_modules import ShardedData
 from softmask.callbacks import PairScores, Performance, RunReport
 from softmask.errors import InputError

@@ -159,8 +159,8 @@ def match_scores(
         rows = wanted[index].nonzero().squeeze(1)
         keys = backbone.project(tokens.to(itc.device).unsqueeze(0))
         for part in torch.split(rows, rerank.chunk):
-            fused = backbone.fuse(gathered.states[part], gathered.mask[part], keys)
-            logits[index, part] = matcher(fused)[:, 1]
+            first = backbone.match_state(gathered.states[part], gathered.mask[part], keys)
+            logits[index, part] = matcher(first)[:, 1].to(logits.dtype)
     scores = sum_over_ranks(logits) + rerank.similarity * itc
     rest = UNSCORED + itc
     return torch.where(i2t, scores, rest), torch.where(t2i, scores.T, rest.T)

@@ -1,7 +1,7 @@
 """Pure functions of tensors, one file a family."""
 
 from softmask.losses.contrastive import focal_itc, itc, similarity, soft_targets
-from softmask.losses.language import masked_positions, mlm, pick_positions
+from softmask.losses.language import mlm, pick_positions
 from softmask.losses.matching import (
     hard_negatives,
     itm,
@@ -15,7 +15,6 @@ __all__ = [
     "hard_negatives",
     "itc",
     "itm",
-    "masked_positions",
     "match_accuracy",
     "mlm",
     "pick_positions",

@@ -1,6 +1,6 @@
 """Masked language modelling with momentum distillation (ALBEF, section 3.2; METHOD 1.5).
 
-B pairs, M positions to predict, V word pieces.
+B pairs, L words, M words to predict of all pairs together, V word pieces.
 """
 
 import torch
@@ -19,9 +19,9 @@ def mlm(
     """Predict masked words, partly as the momentum twin would.
 
     Args:
-        logits: (B, M, V).
-        labels: original ids, IGNORE where there is nothing to predict, (B, M).
-        teacher: the momentum twin's logits, (B, M, V); needed when alpha is not 0.
+        logits: (M, V).
+        labels: original ids, IGNORE where there is nothing to predict, (M,).
+        teacher: the momentum twin's logits, (M, V); needed when alpha is not 0.
         alpha: share of the teacher's soft labels; 0 is plain cross-entropy.
         count: what to divide by instead of this rank's number of labels; the mean over ranks of
             that number makes several ranks equal one.
@@ -40,18 +40,5 @@ def mlm(
 
 
 def pick_positions(states: Tensor, at: Tensor) -> Tensor:
-    """States (B, L, D) at positions (B, M), as (B, M, D)."""
-    return states.gather(1, at.unsqueeze(-1).expand(-1, -1, states.shape[-1]))
-
-
-def masked_positions(labels: Tensor) -> tuple[Tensor, Tensor]:
-    """Labels of a whole text (B, L), IGNORE elsewhere, as positions and labels, both (B, M).
-
-    M is the largest number of labels of a row, at least 1; shorter rows end in position 0 with
-    IGNORE. Reads sizes from the data: for the host, not for the step.
-    """
-    keep = labels != IGNORE
-    most = max(int(keep.sum(dim=1).max()), 1)
-    order = keep.int().argsort(dim=1, descending=True, stable=True)[:, :most]
-    picked = labels.gather(1, order)
-    return order.masked_fill(picked == IGNORE, 0), picked
+    """States (B, L, D) at places (M,) of the flattened B L tokens, as (M, D)."""
+    return states.flatten(0, 1).index_select(0, at)

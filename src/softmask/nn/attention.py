@@ -68,17 +68,20 @@ class SelfAttention(nn.Module):
         self.out = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width, eps=eps)
 
-    def forward(self, states: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, states: Tensor, mask: Tensor, first_only: bool = False) -> Tensor:
         """Mix the tokens of each row.
 
         Args:
             states: (R, L, D).
             mask: True where a key may be read, broadcastable to (R, H, L, L).
+            first_only: compute the first token's new state alone, from all tokens.
 
         Returns:
-            (R, L, D).
+            (R, L, D), or (R, 1, D).
         """
         query, key, value = (split_heads(x, self.heads) for x in self.qkv(states).chunk(3, dim=-1))
+        if first_only:
+            query, states = query[:, :, :1], states[:, :1]
         dropout = self.dropout if self.training else 0.0
         mixed = self.out(attend(query, key, value, mask, dropout))
         mixed = F.dropout(mixed, self.dropout, self.training)

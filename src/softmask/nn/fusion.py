@@ -55,9 +55,12 @@ class FusionLayer(nn.Module):
         self.image = CrossAttention(width, heads, image_width, dropout, eps)
         self.feed = FeedForward(width, hidden, dropout, eps)
 
-    def forward(self, states: Tensor, mask: Tensor, kv: Tensor) -> Tensor:
-        """(R, L, D) with key mask (R, 1, 1, L) and image keys and values (B, N, 2 D)."""
-        states = self.image(self.words(states, mask), kv)
+    def forward(self, states: Tensor, mask: Tensor, kv: Tensor, first_only: bool = False) -> Tensor:
+        """(R, L, D) with key mask (R, 1, 1, L) and image keys and values (B, N, 2 D).
+
+        With `first_only` the first token's state alone is computed, (R, 1, D).
+        """
+        states = self.image(self.words(states, mask, first_only), kv)
         fed: Tensor = self.feed(states)
         return fed
 
@@ -153,7 +156,23 @@ class FusionEncoder(nn.Module):
             states = layer(states, key_mask, kv)
         return states
 
-    def forward_with_map(
+    def first_token(self, states: Tensor, mask: Tensor, keys: ImageKeys, start: int = 0) -> Tensor:
+        """`forward` to the end for the first token alone, which is all that matching reads.
+
+        Exact, and cheaper: the last layer computes nothing for the other tokens.
+
+        Returns:
+            (R, D).
+        """
+        last = len(self.layers) - 1
+        if start > last:
+            return states[:, 0]
+        states = self.forward(states, mask, keys, start, last)
+        layer, kv = self._stack()[last], keys.layers[last]
+        first: Tensor = layer(states, mask[:, None, None, :], kv, first_only=True)
+        return first[:, 0]
+
+    def first_token_with_map(
         self, states: Tensor, mask: Tensor, keys: ImageKeys, at: int
     ) -> tuple[Tensor, Tensor]:
         """Run layers `at` to the end, keeping the cross-attention map of the first of them.
@@ -165,12 +184,12 @@ class FusionEncoder(nn.Module):
             at: the layer whose map is wanted.
 
         Returns:
-            Fused states, (B, L, D), and the map, (B, H, L, N).
+            The first token's fused state, (B, D), and the map, (B, H, L, N).
         """
         states, attention_map = self._stack()[at].forward_with_map(
             states, mask[:, None, None, :], keys.layers[at]
         )
-        return self.forward(states, mask, keys, start=at + 1), attention_map
+        return self.first_token(states, mask, keys, start=at + 1), attention_map
 
     def _stack(self) -> list[FusionLayer]:
         return cast(list[FusionLayer], list(self.layers))

@@ -26,9 +26,9 @@ class Matcher(nn.Linear):
     def __init__(self, width: int) -> None:
         super().__init__(width, 2)
 
-    def forward(self, states: Tensor) -> Tensor:
-        """Fused states (R, L, D) to logits of their first token, (R, 2), in float32."""
-        return super().forward(states[:, 0]).float()
+    def forward(self, first: Tensor) -> Tensor:
+        """Fused states of first tokens (R, D) to logits (R, 2) in float32."""
+        return super().forward(first).float()
 
 
 class WordHead(nn.Module):

@@ -5,30 +5,17 @@ masks a pair, G texts that look at one image, D width, E embedding width. All th
 off (`gamma` 0, `soft_mask.weight` 0, text and image not augmented), this is ALBEF.
 """
 
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from softmask.backbone import Backbone
 from softmask.batch import PretrainBatch
 from softmask.errors import InputError
-from softmask.losses import (
-    focal_itc,
-    hard_negatives,
-    itm,
-    match_accuracy,
-    mlm,
-    pick_positions,
-    same_item,
-    similarity,
-    soft_targets,
-    without_negative,
-)
-from softmask.momentum import Momentum
+from softmask.losses import itm, match_accuracy, mlm, pick_positions
 from softmask.nn import ImageKeys, WordHead
 from softmask.optim import Optim
-from softmask.queue import FeatureQueue
 from softmask.saliency import (
     WordMaps,
     choose_words,
@@ -37,24 +24,8 @@ from softmask.saliency import (
     soft_mask,
     word_maps,
 )
+from softmask.tasks.contrast import ContrastTask, Negatives, Seen
 from softmask.tasks.objective import Contrast, Evaluation, SoftMasking, Weights
-from softmask.tasks.pairs import PairTask
-
-
-class Seen(NamedTuple):
-    """What the unimodal encoders, or their twins, make of a batch."""
-
-    tokens: Tensor  # (B, N, D) image
-    image: Tensor  # (B, E) unit features
-    states: Tensor  # (B, L, D) text
-    text: Tensor  # (B, E) unit features
-
-
-class Negatives(NamedTuple):
-    """Hard negatives of this rank's batch."""
-
-    text: Tensor  # (B,) for each image, a text of another pair
-    image: Tensor  # (B,) for each text, an image of another pair
 
 
 class Fused(NamedTuple):
@@ -66,7 +37,7 @@ class Fused(NamedTuple):
     keys: ImageKeys  # of the B images
 
 
-class PretrainTask(PairTask):
+class PretrainTask(ContrastTask):
     """SoftMask++ pretraining.
 
     Args:
@@ -81,6 +52,8 @@ class PretrainTask(PairTask):
             ones start the fusion encoder, such as `bert-base-uncased`.
     """
 
+    words: WordHead
+
     def __init__(
         self,
         backbone: Backbone,
@@ -92,16 +65,13 @@ class PretrainTask(PairTask):
         init_from: str | None = None,
         bert: str | None = None,
     ) -> None:
-        super().__init__(backbone, optim, evaluation, init_from, bert)
-        self.contrast = contrast or Contrast()
+        words = WordHead(backbone.text.width, backbone.text.table.shape[0])
+        super().__init__(
+            backbone, optim, contrast, evaluation, init_from, bert, heads={"words": words}
+        )
         self.soft_mask = soft_mask or SoftMasking()
         self.weights = weights or Weights()
-        self.words = WordHead(backbone.text.width, backbone.text.table.shape[0])
-        self.momentum = Momentum(self._taught(), self.contrast.momentum)
-        self.queue = FeatureQueue(self.contrast.queue_size, backbone.embed_dim)
         self._check_layer()
-
-    # -- the step, a line for each sentence of the method ------------------------------------
 
     def training_step(self, batch: PretrainBatch, batch_idx: int) -> Tensor:
         """One step of SoftMask++.
@@ -115,7 +85,7 @@ class PretrainTask(PairTask):
         """
         self.backbone.clamp_temperature()
         seen = self.see(self.backbone, batch["image"], batch["input_ids"], batch["attention_mask"])
-        self.momentum.update(self._taught())
+        self.momentum.update(self.taught())
         taught = self.teach(batch)
         loss_itc, negatives = self.contrast_step(seen, taught, batch)
         fused = self.match_step(seen, negatives, batch)
@@ -132,77 +102,29 @@ class PretrainTask(PairTask):
         self._log_accuracy(fused.logits)
         return self.total(losses, batch["key"])
 
-    def see(self, backbone: Backbone, image: Tensor, input_ids: Tensor, mask: Tensor) -> Seen:
-        """Encode images (B, 3, H, W) and texts (B, L) apart."""
-        tokens, image_feature = backbone.encode_image(image)
-        states, text_feature = backbone.encode_text(input_ids, mask)
-        return Seen(tokens, image_feature, states, text_feature)
-
-    @torch.no_grad()
-    def teach(self, batch: PretrainBatch) -> Seen:
-        """What the momentum twins see: the same batch, or its clean views when it has them."""
-        image = batch.get("clean_image", batch["image"])
-        text = batch.get("clean_ids", batch["input_ids"])
-        return self.see(self.teacher, image, text, batch["attention_mask"])
-
-    def contrast_step(
-        self, seen: Seen, taught: Seen, batch: PretrainBatch
-    ) -> tuple[Tensor, Negatives]:
-        """Focal ITC against the twins' features of all ranks and the queue; then the negatives.
-
-        Hard negatives come from this rank's batch alone, as in ALBEF.
-        """
-        image_id, text_id = batch["image_id"], batch["text_id"]
-        new = [self.gather(x) for x in (taught.image, taught.text, image_id, text_id)]
-        queue = (self.queue.image, self.queue.text, self.queue.image_id, self.queue.text_id)
-        images, texts, image_ids, text_ids = (
-            torch.cat([a, b]) for a, b in zip(new, queue, strict=True)
-        )
-        temperature = self.backbone.temperature
-        i2t = similarity(seen.image, texts, temperature)
-        t2i = similarity(seen.text, images, temperature)
-        own = torch.arange(len(image_id), device=image_id.device)
-        own = own + len(own) * self.global_rank  # columns of this rank's own pairs
-        positive = same_item(image_id, text_id, image_ids, text_ids)
-        if not self.contrast.match_ids:
-            positive = own[:, None] == torch.arange(len(image_ids), device=own.device)
-        with torch.no_grad():
-            alpha = self.alpha
-            target_i2t = soft_targets(similarity(taught.image, texts, temperature), positive, alpha)
-            target_t2i = soft_targets(similarity(taught.text, images, temperature), positive, alpha)
-        loss = focal_itc(
-            i2t,
-            t2i,
-            target_i2t,
-            target_t2i,
-            gamma=self.contrast.gamma,
-            per_row=self.contrast.per_row,
-            detach=self.contrast.detach,
-        )
-        self.queue.push(*new)
-        same = same_item(image_id, text_id, image_id, text_id)
-        return loss, self.draw_negatives(i2t[:, own], t2i[:, own], same)
-
-    def draw_negatives(self, i2t: Tensor, t2i: Tensor, same: Tensor) -> Negatives:
-        """Draw a hard text for each image and a hard image for each text; all (B, B)."""
-        return Negatives(text=hard_negatives(i2t, same), image=hard_negatives(t2i, same))
-
     def match_step(self, seen: Seen, negatives: Negatives, batch: PretrainBatch) -> Fused:
         """Fuse pairs, hard texts and MLM's texts in one pass over the images, hard images apart."""
         fusion, mask = self.backbone.fusion, batch["attention_mask"]
         keys = self.backbone.project(seen.tokens)
-        states, masks = [seen.states, seen.states[negatives.text]], [mask, mask[negatives.text]]
+        # The text that MLM reads stands last: the pair itself when they share a masking draw.
+        texts, masks = [seen.states[negatives.text], seen.states], [mask[negatives.text], mask]
         if "mlm_ids" in batch:
-            states.append(self.backbone.text(batch["mlm_ids"], mask))
+            texts.append(self.backbone.text(batch["mlm_ids"], mask))
             masks.append(mask)
-        grouped = len(states)
-        rows, row_mask = _interleave(states), _interleave(masks)
+        rows, row_mask, kinds = _interleave(texts), _interleave(masks), len(texts)
+        last = len(fusion.layers) - 1
         early = fusion(rows, row_mask, keys, stop=self.soft_mask.layer)
-        late = fusion(early, row_mask, keys, start=self.soft_mask.layer)
-        late = late.unflatten(0, (-1, grouped))
-        opposed = self.backbone.fuse(seen.states, mask, keys.pick(negatives.image))
-        logits = self.matcher(torch.cat([late[:, 0], late[:, 1], opposed]))
-        return Fused(logits, late[:, grouped - 1 if grouped > 2 else 0], early[::grouped], keys)
+        late = fusion(early, row_mask, keys, start=self.soft_mask.layer, stop=last)
+        words = fusion(late[kinds - 1 :: kinds], mask, keys, start=last)
+        late, row_mask = _regroup(late, kinds), _regroup(row_mask, kinds)
+        match = fusion.first_token(
+            late[:, :-1].flatten(0, 1), row_mask[:, :-1].flatten(0, 1), keys, start=last
+        )
+        match = _regroup(match, kinds - 1)
+        pairs = words[:, 0] if kinds == 2 else match[:, 1]
+        opposed = self.backbone.match_state(seen.states, mask, keys.pick(negatives.image))
+        logits = self.matcher(torch.cat([pairs, match[:, 0], opposed]))
+        return Fused(logits, words, early[1::kinds], keys)
 
     def word_step(self, fused: Fused, taught: Seen, batch: PretrainBatch) -> Tensor:
         """MLM through the fusion encoder, distilled from the twins."""
@@ -232,13 +154,9 @@ class PretrainTask(PairTask):
         texts = [chosen]
         if self.soft_mask.negatives:
             texts.append(negatives.text.repeat_interleave(times))
-        states = self.backbone.fuse(
-            _interleave([seen.states[i] for i in texts]),
-            _interleave([mask[i] for i in texts]),
-            keys,
-        )
-        by_kind: Tensor = self.matcher(states).unflatten(0, (-1, len(texts))).transpose(0, 1)
-        return by_kind.flatten(0, 1)
+        rows = _interleave([seen.states[i] for i in texts])
+        first = self.backbone.match_state(rows, _interleave([mask[i] for i in texts]), keys)
+        return _regroup(self.matcher(first), len(texts)).transpose(0, 1).flatten(0, 1)
 
     def word_maps(self, early: Tensor, mask: Tensor, keys: ImageKeys) -> WordMaps:
         """Grad-CAM of the matching logit for each word, from the mapped layer's input.
@@ -252,27 +170,11 @@ class PretrainTask(PairTask):
 
         def tail() -> tuple[Tensor, Tensor]:
             fusion = self.backbone.fusion
-            states, attention = fusion.forward_with_map(early, mask, keys, self.soft_mask.layer)
-            return self.matcher(states)[:, 1], attention
+            layer = self.soft_mask.layer
+            first, attention = fusion.first_token_with_map(early, mask, keys, layer)
+            return self.matcher(first)[:, 1], attention
 
         return word_maps(tail)
-
-    # -- twins ---------------------------------------------------------------------------------
-
-    @property
-    def teacher(self) -> Backbone:
-        """The backbone's momentum twin."""
-        return cast(Backbone, self.momentum.twin["backbone"])
-
-    @property
-    def alpha(self) -> float:
-        """Share of the twins' beliefs at this step: a linear ramp, then constant."""
-        steps = self.contrast.alpha_steps
-        return self.contrast.alpha * min(1.0, self.global_step / steps if steps else 1.0)
-
-    def loaded_weights(self) -> None:
-        """Twins start equal to the weights just loaded."""
-        self.momentum.copy_from(self._taught())
 
     @torch.no_grad()
     def _taught_words(self, taught: Seen, batch: PretrainBatch, at: Tensor) -> Tensor:
@@ -282,35 +184,6 @@ class PretrainTask(PairTask):
         fused = self.teacher.fuse(states, mask, self.teacher.project(taught.tokens))
         head = cast(WordHead, self.momentum.twin["words"])
         return head.forward(pick_positions(fused, at), self.teacher.text.table)
-
-    def _taught(self) -> dict[str, nn.Module]:
-        return {"backbone": self.backbone, "words": self.words}
-
-    # -- checks and logs -----------------------------------------------------------------------
-
-    def on_train_start(self) -> None:
-        """Refuse a queue that the global batch does not divide, before the first step."""
-        batch = self.trainer.datamodule.batch_size  # type: ignore[attr-defined]
-        self.queue.check(batch * self.trainer.world_size)
-
-    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Refuse, on the host, a training batch in which a pair has nothing to oppose it.
-
-        Raises:
-            InputError: names the batch size and the samples.
-        """
-        if not self.trainer.training:
-            return batch
-        alone = without_negative(batch["image_id"], batch["text_id"])
-        if alone.any():
-            keys = [k for k, a in zip(batch["key"], alone.tolist(), strict=True) if a]
-            raise InputError(
-                f"Matching needs negatives, but in a batch of {len(batch['key'])} pairs the "
-                f"samples {', '.join(keys[:5])} share their image or their caption with every "
-                f"other one. Set data.init_args.batch_size to 2 or more, and larger if captions "
-                f"repeat often."
-            )
-        return batch
 
     def _check_layer(self) -> None:
         layers = len(self.backbone.fusion.layers)
@@ -354,6 +227,11 @@ class PretrainTask(PairTask):
 def _interleave(parts: list[Tensor]) -> Tensor:
     """G tensors (B, ...) to (B G, ...), the G rows of a pair in a run."""
     return torch.stack(parts, dim=1).flatten(0, 1)
+
+
+def _regroup(rows: Tensor, kinds: int) -> Tensor:
+    """The inverse of interleaving, G = kinds: (B G, ...) to (B, G, ...)."""
+    return rows.reshape(-1, kinds, *rows.shape[1:])
 
 
 def _match_labels(logits: Tensor, kinds: int) -> Tensor:

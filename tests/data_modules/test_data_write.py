@@ -1,0 +1,110 @@
+import hashlib
+import json
+import tarfile
+from pathlib import Path
+
+import pytest
+from fake import fake_pairs, write_fake_pairs
+
+from data_modules.shards import ShardSet
+from data_modules.write import Pair, write_shards
+from softmask.errors import InputError
+
+
+def pair(key="a", image=b"x", extension="jpg", captions=("a cat",), meta=None):
+    return Pair(key, image, extension, list(captions), meta or {})
+
+
+def digests(folder):
+    return {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in folder.iterdir()}
+
+
+def test_same_samples_give_the_same_bytes(tmp_path):
+    for name in "ab":
+        write_fake_pairs(tmp_path / name, 20, seed=1)
+    assert digests(tmp_path / "a") == digests(tmp_path / "b")
+    write_fake_pairs(tmp_path / "c", 20, seed=2)
+    assert digests(tmp_path / "a") != digests(tmp_path / "c")
+
+
+def test_index_says_what_is_there(tmp_path):
+    count = write_shards(fake_pairs(20), tmp_path, shard_size=8, notes={"license": "CC0"})
+    index = json.loads((tmp_path / "index.json").read_text())
+    assert count == index["count"] == 20
+    assert index["license"] == "CC0"
+    assert index["format"] == "softmask-shards-1"
+    assert [s["name"] for s in index["shards"]] == ["00000.tar", "00001.tar", "00002.tar"]
+    assert [s["count"] for s in index["shards"]] == [8, 8, 4]
+    for shard in index["shards"]:
+        data = (tmp_path / shard["name"]).read_bytes()
+        assert shard["sha256"] == hashlib.sha256(data).hexdigest()
+        assert shard["bytes"] == len(data)
+    joined = "".join(shard["sha256"] for shard in index["shards"])
+    assert index["hash"] == hashlib.sha256(joined.encode()).hexdigest()
+    assert sorted(file.name for file in tmp_path.iterdir()) == [
+        "00000.tar",
+        "00001.tar",
+        "00002.tar",
+        "index.json",
+    ]
+
+
+def test_members_and_several_captions(tmp_path):
+    write_shards([pair(captions=["zwei", "drei"], meta={"book": "x"})], tmp_path)
+    with tarfile.open(tmp_path / "00000.tar") as tar:
+        assert tar.getnames() == ["a.jpg", "a.json", "a.txt"]
+        assert all(member.mtime == 0 for member in tar.getmembers())
+    columns = ShardSet(str(tmp_path)).read(0).columns
+    assert columns["jpg"] == b"x"
+    assert columns["txt"] == b"zwei"
+    assert json.loads(columns["json"]) == {"book": "x", "captions": ["zwei", "drei"]}
+
+
+def test_a_broken_off_write_leaves_no_index_and_no_half_shard(tmp_path):
+    def breaks():
+        yield from fake_pairs(12)
+        raise RuntimeError("the disk is full")
+
+    with pytest.raises(RuntimeError, match="disk"):
+        write_shards(breaks(), tmp_path, shard_size=8)
+    assert [file.name for file in tmp_path.iterdir()] == ["00000.tar"]
+    assert len(ShardSet(str(tmp_path / "00000.tar"))) == 8
+    write_fake_pairs(tmp_path, 12)
+    assert len(ShardSet(str(tmp_path))) == 12
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (pair(key="a.b"), "'a.b'.*dots"),
+        (pair(key="a/b"), "'a/b'.*slashes"),
+        (pair(key=""), "key ''"),
+        (pair(key="k" * 81), "80"),
+        (pair(extension="gif"), "'gif'.*jpg"),
+        (pair(captions=[]), "'a' has an empty caption"),
+        (pair(captions=["x", " "]), "'a' has an empty caption"),
+    ],
+)
+def test_refused_pairs(tmp_path, wrong, words):
+    with pytest.raises(InputError, match=words):
+        write_shards([wrong], tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_refused_places(tmp_path):
+    with pytest.raises(InputError, match="at least one picture"):
+        write_shards([], tmp_path / "empty")
+    with pytest.raises(InputError, match="shard size is 0"):
+        write_shards([pair()], tmp_path / "zero", shard_size=0)
+    write_shards([pair()], tmp_path / "full")
+    before = digests(tmp_path / "full")
+    with pytest.raises(InputError, match="already"):
+        write_shards([pair()], tmp_path / "full")
+    assert digests(tmp_path / "full") == before
+
+
+def test_fake_pairs_differ():
+    pairs = list(fake_pairs(180))
+    assert len({item.captions[0] for item in pairs}) == 180
+    assert len({item.image for item in pairs}) == 180
+    assert isinstance(Path(pairs[0].key), Path)
