@@ -5,8 +5,10 @@ training data.
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
 
 import lightning.pytorch as L
+from lightning.pytorch.trainer.states import TrainerFn
 
 from data_modules.loader import BatchLoader, EvaluationLoader, Make, PairLoader
 from data_modules.order import EvaluationPlan, TrainPlan
@@ -60,6 +62,8 @@ class ShardedData(L.LightningDataModule):
                 raise InputError(f"data.{name} is {getattr(self, name)}: give a positive number.")
         self._shards: dict[str, ShardSet] = {}
         self._loaders: list[BatchLoader] = []
+        self._train: PairLoader | None = None
+        self._resume: Mapping[str, int] | None = None
 
     @abstractmethod
     def make_train(self) -> Make:
@@ -85,9 +89,27 @@ class ShardedData(L.LightningDataModule):
         for loader in self._loaders:
             loader.close()
         self._loaders.clear()
+        self._train = None
+
+    def state_dict(self) -> dict[str, Mapping[str, int]]:
+        """Give the training loader's place.
+
+        Lightning restores a loader's own state only in the middle of an epoch; after a checkpoint
+        of an epoch's end, epoch 0 would come again.
+        """
+        return {"train": self._train.state_dict()} if self._train else {}
+
+    def load_state_dict(self, state_dict: dict[str, Mapping[str, int]]) -> None:
+        """Let the next training loader begin at a saved place."""
+        fits = self.trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
+        self._resume = state_dict.get("train") if fits else None
 
     def train_dataloader(self) -> PairLoader:
-        """Give the training loader, at the first batch of epoch 0."""
+        """Give the training loader, at the first batch of epoch 0 or where a checkpoint was saved.
+
+        Raises:
+            InputError: if the samples do not fill a step, or the checkpoint has another order.
+        """
         rank, world = self._topology()
         shards = self._open("train")
         plan = TrainPlan(
@@ -106,6 +128,10 @@ class ShardedData(L.LightningDataModule):
             stop=self._limit(plan.steps),
             same_epoch=self._overfits(),
         )
+        if self._resume is not None:
+            loader.load_state_dict(self._resume)
+            self._resume = None
+        self._train = loader
         self._loaders.append(loader)
         return loader
 

@@ -24,8 +24,10 @@ Place = tuple[int, int]
 PREFETCH = 4  # batches each worker keeps ready
 
 
-class Batches(Dataset[Batch]):
+class Batches(Dataset[Batch | InputError]):
     """Batches by (epoch, step), read and made where they are asked for.
+
+    A user's mistake comes as a value: raised in a worker, its message would drown in a traceback.
 
     Args:
         shards: the samples.
@@ -36,11 +38,14 @@ class Batches(Dataset[Batch]):
     def __init__(self, shards: ShardSet, plan: Plan, make: Make) -> None:
         self.shards, self.plan, self.make = shards, plan, make
 
-    def __getitem__(self, place: Place) -> Batch:
+    def __getitem__(self, place: Place) -> Batch | InputError:
         """Make one batch."""
         epoch, step = place
-        samples = [self.shards.read(int(position)) for position in self.plan(epoch, step)]
-        return self.make(samples, epoch)
+        try:
+            samples = [self.shards.read(int(position)) for position in self.plan(epoch, step)]
+            return self.make(samples, epoch)
+        except InputError as error:
+            return error
 
 
 class BatchLoader:
@@ -54,7 +59,7 @@ class BatchLoader:
 
     def __init__(self, batches: Batches, places: Iterable[Place], workers: int) -> None:
         self._batches, self._places, self._workers = batches, places, workers
-        self._loader: DataLoader[Batch] | None = None
+        self._loader: DataLoader[Batch | InputError] | None = None
 
     def close(self) -> None:
         """End the workers; a later pass starts new ones."""
@@ -75,7 +80,7 @@ class BatchLoader:
                 # Its own generator: a pass must not move the random numbers that dropout draws.
                 generator=torch.Generator(),
             )
-        return iter(self._loader)
+        return _raise_errors(iter(self._loader))
 
 
 class PairLoader(BatchLoader):
@@ -198,6 +203,14 @@ class Cursor:
         self.step += 1
         if self.step >= self.stop:
             self.epoch, self.step = self.epoch + 1, 0
+
+
+def _raise_errors(batches: Iterator[Batch | InputError]) -> Iterator[Batch]:
+    for batch in batches:
+        if isinstance(batch, InputError):
+            # A new one: a frame that raises its own variable holds itself, and the workers with it.
+            raise InputError(str(batch)) from batch
+        yield batch
 
 
 def _as_is(batch: Any) -> Any:  # noqa: ANN401 (one type in, the same out)

@@ -205,3 +205,20 @@ def test_workers_end_at_once(shards, end):
     del running
     # torch waits 5 seconds for a worker that was not told to end.
     assert time.monotonic() - start < 4
+
+
+def refuse(samples, epoch):
+    raise InputError(f"sample {samples[0].key!r} of epoch {epoch} is broken")
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_users_mistake_is_one_paragraph_from_workers_too(shards, workers):
+    plan = EvaluationPlan(COUNT, 5, rank=0, world=1)
+    running = EvaluationLoader(shards, plan, refuse, workers=workers)
+    message = ""
+    try:
+        next(iter(running))
+    except InputError as error:  # pytest.raises would keep the workers alive by the traceback
+        message = str(error)
+    running.close()
+    assert message == "sample '0-00000' of epoch 0 is broken"

@@ -40,6 +40,15 @@ def test_epochs_and_seeds_differ():
     assert len(orders) == 9
 
 
+def test_windows_are_shuffled_anew_in_each_window_and_epoch():
+    orders = {
+        tuple(epoch_positions((60,), 0, epoch, 20, start, start + 20) - start)
+        for epoch in range(3)
+        for start in (0, 20, 40)
+    }
+    assert len(orders) == 9
+
+
 def test_window_of_one_keeps_the_order_within_shards_and_permutes_shards():
     places = epoch_positions(COUNTS, 0, 0, 1, 0, TOTAL)
     shard_of = np.repeat(np.arange(len(COUNTS)), COUNTS)

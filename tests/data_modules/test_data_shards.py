@@ -74,6 +74,7 @@ def test_few_files_stay_open(tmp_path):
         shards.read(position)
     assert len(os.listdir("/proc/self/fd")) <= before + OPEN_SHARDS
     copy = pickle.loads(pickle.dumps(shards))
+    assert not copy._open, "two owners would close one file"
     assert copy.read(3) == shards.read(3)
     del shards, copy
     assert len(os.listdir("/proc/self/fd")) <= before + 1

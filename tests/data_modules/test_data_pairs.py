@@ -1,0 +1,199 @@
+import csv
+import json
+import random
+
+import cv2
+import numpy as np
+import pytest
+from fake import draw
+
+from data_modules.annotations import read_annotations, split_groups
+from data_modules.commands import main
+from data_modules.pairs import shrink, write_pairs
+from data_modules.shards import ShardSet
+from softmask.errors import InputError
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    (folder / "sub").mkdir(parents=True)
+    for number in range(12):
+        pixels = draw("red", "circle", "left", "blue", 40 + number)
+        name = f"sub/p.{number}.png" if number % 2 else f"p{number}.jpg"
+        cv2.imwrite(str(folder / name), pixels)
+    return folder
+
+
+NAMES = [f"sub/p.{number}.png" if number % 2 else f"p{number}.jpg" for number in range(12)]
+
+
+def table(file, rows, columns=("image", "caption")):
+    with file.open("w", newline="") as lines:
+        writer = csv.writer(lines)
+        writer.writerows([columns, *rows])
+    return file
+
+
+def read_all(folder):
+    shards = ShardSet(str(folder))
+    return [shards.read(position) for position in range(len(shards))]
+
+
+def test_csv_with_splits(images, tmp_path, capsys):
+    splits = ["train"] * 8 + ["val"] * 3 + ["test"]
+    rows = [(name, f"picture {n}", splits[n], "me") for n, name in enumerate(NAMES)]
+    rows.append((NAMES[0], "another caption", "train", "me"))
+    file = table(tmp_path / "c.csv", rows, ("image", "caption", "split", "credit"))
+    output = tmp_path / "out"
+    arguments = ["--images", images, "--captions", file, "--output", output, "--shard_size", 3]
+    main(["write", *map(str, arguments), "--license", "CC0"])
+    assert {part.name: len(read_all(part)) for part in output.iterdir()} == {
+        "train": 8,
+        "val": 3,
+        "test": 1,
+    }
+    assert "train: 8 pictures, 9 captions" in capsys.readouterr().out
+    assert json.loads((output / "train/index.json").read_text())["license"] == "CC0"
+    train = read_all(output / "train")
+    found = {json.loads(sample.columns["json"])["image"]: sample for sample in train}
+    assert set(found) == set(NAMES[:8])
+    first = found[NAMES[0]]
+    assert json.loads(first.columns["json"]) == {
+        "captions": ["picture 0", "another caption"],
+        "credit": "me",
+        "image": NAMES[0],
+        "image_id": NAMES[0],
+    }
+    assert first.columns["jpg"] == (images / NAMES[0]).read_bytes()
+    assert [s.key for s in train] != sorted(s.key for s in train), "shuffled"
+
+
+def test_same_seed_same_files(images, tmp_path):
+    file = table(tmp_path / "c.csv", [(name, f"picture {n}") for n, name in enumerate(NAMES)])
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        write_pairs(images, file, tmp_path / name, seed=seed, val_share=0.25)
+    read = {name: (tmp_path / name / "train/00000.tar").read_bytes() for name in "abc"}
+    assert read["a"] == read["b"] != read["c"]
+
+
+def test_jsonl_with_lists(tmp_path):
+    file = tmp_path / "c.jsonl"
+    file.write_text('{"image": "a", "captions": ["x", "y"]}\n\n{"image": "b", "caption": "z"}\n')
+    groups = read_annotations(file)
+    assert [(g.image, g.captions, g.split) for g in groups] == [
+        ("a", ["x", "y"], None),
+        ("b", ["z"], None),
+    ]
+
+
+def test_shares_keep_captions_together(tmp_path):
+    rows = [(f"{n}.jpg", f"caption {n // 3}") for n in range(90)]
+    rows += [("0.jpg", "joins"), ("89.jpg", " JOINS")]
+    groups = read_annotations(table(tmp_path / "c.csv", rows))
+    splits = split_groups(groups, 0.2, 0.1, random.Random(0))
+    sizes = {name: len(members) for name, members in splits.items()}
+    assert sum(sizes.values()) == 90
+    assert 15 <= sizes["val"] <= 18
+    assert 6 <= sizes["test"] <= 9
+    texts = {
+        name: {c.strip().lower() for group in members for c in group.captions}
+        for name, members in splits.items()
+    }
+    assert not texts["train"] & texts["val"]
+    assert not texts["train"] & texts["test"]
+    assert not texts["val"] & texts["test"]
+
+
+def test_no_split_is_all_training(tmp_path):
+    groups = read_annotations(table(tmp_path / "c.csv", [("a", "x"), ("b", "y")]))
+    assert {k: len(v) for k, v in split_groups(groups, 0, 0, random.Random(0)).items()} == {
+        "train": 2
+    }
+
+
+def encoded(pixels, extension=".png"):
+    return cv2.imencode(extension, pixels)[1].tobytes()
+
+
+def test_shrink():
+    large = draw("red", "circle", "left", "blue", 100)[:50]
+    data, extension = shrink(encoded(large), 20, 90, "a.PNG")
+    assert extension == "jpg"
+    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (20, 40, 3)
+    for side in (0, 50, 60):
+        assert shrink(encoded(large), side, 90, "a.PNG") == (encoded(large), "png")
+    data, extension = shrink(encoded(large, ".bmp"), 0, 90, "a.bmp")
+    assert extension == "jpg"
+    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == large.shape
+    low, _ = shrink(encoded(large), 20, 10, "a.png")
+    high, _ = shrink(encoded(large), 20, 95, "a.png")
+    assert len(low) < len(high)
+
+
+def test_transparent_pictures_come_on_white():
+    clear = np.zeros((10, 10, 4), np.uint8)
+    data, extension = shrink(encoded(clear), 20, 90, "a.png")
+    assert extension == "jpg"
+    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).min() >= 250
+
+
+@pytest.mark.parametrize("data", [b"", b"text"])
+def test_broken_picture(data):
+    with pytest.raises(InputError, match=r"'a\.png' cannot be decoded"):
+        shrink(data, 20, 90, "a.png")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("c.txt", "image,caption\n", r"c\.txt is neither"),
+        ("c.csv", "image,caption\n", r"c\.csv has no rows"),
+        ("c.csv", "picture,caption\na,b\n", "Row 2 of .* has no image"),
+        ("c.csv", "image,caption\na,b\nb, \n", "Row 3 of .* has an empty caption"),
+        ("c.csv", "image,caption\na\n", "Row 2 of .* has an empty caption"),
+        ("c.csv", "image,caption,split\na,b,val\na,c,train\n", "Row 3 .*'a'.*one split"),
+        ("c.jsonl", '{"image": "a", "captions": []}', "Row 1 of .* has an empty caption"),
+        ("c.jsonl", '{"image": "a", "captions": "x"}', "Row 1 of .* has an empty caption"),
+        ("c.jsonl", "[1]", "Row 1 of .* has no image"),
+        ("c.jsonl", "{", r"c\.jsonl cannot be read"),
+    ],
+)
+def test_broken_tables(tmp_path, name, content, words):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=words):
+        read_annotations(tmp_path / name)
+
+
+def test_missing_table_and_other_encodings(tmp_path):
+    with pytest.raises(InputError, match=r"none\.csv cannot be read"):
+        read_annotations(tmp_path / "none.csv")
+    (tmp_path / "c.csv").write_bytes(b"image,caption\na,\xff\xfe\n")
+    with pytest.raises(InputError, match="UTF-8"):
+        read_annotations(tmp_path / "c.csv")
+
+
+@pytest.mark.parametrize(
+    ("splits", "shares", "words"),
+    [
+        (("val", ""), (0, 0), "1 of 2 pictures have a split"),
+        (("val", "train"), (0.1, 0), "no shares"),
+        (("dev", "train"), (0, 0), "split 'dev': use one of train, val, test"),
+        (("", ""), (0.5, 0.5), "leave no training data"),
+        (("", ""), (-0.1, 0), "leave no training data"),
+    ],
+)
+def test_splits_that_cannot_be(tmp_path, splits, shares, words):
+    rows = [("a", "x", splits[0]), ("b", "y", splits[1])]
+    groups = read_annotations(table(tmp_path / "c.csv", rows, ("image", "caption", "split")))
+    with pytest.raises(InputError, match=words):
+        split_groups(groups, *shares, random.Random(0))
+
+
+def test_missing_pictures_and_options(images, tmp_path):
+    file = table(tmp_path / "c.csv", [(NAMES[0], "x"), ("none.jpg", "y")])
+    with pytest.raises(InputError, match=r"1 of 2 pictures .* 'none\.jpg'"):
+        write_pairs(images, file, tmp_path / "out")
+    for wrong in ({"quality": 0}, {"short_side": -1}):
+        with pytest.raises(InputError, match="quality from 1 to 100"):
+            write_pairs(images, file, tmp_path / "out", **wrong)

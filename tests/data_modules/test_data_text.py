@@ -1,0 +1,188 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from data_modules.text import Text, TextOptions, normalise
+from softmask.errors import InputError
+from softmask.tokenizer import load_tokenizer
+
+CLS, SEP, PAD, MASK = 101, 102, 0, 103
+CAPTION = "a small dog with the red ball, on grass"
+
+
+def text(**options):
+    return Text(TextOptions(**options))
+
+
+def draws(made, caption=CAPTION, count=300):
+    encoded = made.encode(caption, "x")
+    return encoded, [made.draw(encoded, np.random.default_rng([n, 1])) for n in range(count)]
+
+
+def test_shipped_tokenizer_is_berts():
+    tokenizer = load_tokenizer()
+    ids = tokenizer("A photo of a cat, unaffable", add_special_tokens=False).input_ids
+    assert ids == [1037, 6302, 1997, 1037, 4937, 1010, 14477, 20961, 3468]
+    assert len(tokenizer) == 30522
+    special = tokenizer.cls_token_id, tokenizer.sep_token_id, tokenizer.pad_token_id
+    assert (*special, tokenizer.mask_token_id) == (CLS, SEP, PAD, MASK)
+
+
+def test_tokenizer_from_a_folder(tmp_path):
+    load_tokenizer().save_pretrained(tmp_path)
+    assert load_tokenizer(str(tmp_path))("a cat").input_ids == load_tokenizer()("a cat").input_ids
+
+
+def test_unknown_tokenizer(tmp_path, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(InputError, match=r"nothing-here.*bert-base-uncased"):
+        load_tokenizer(str(tmp_path / "nothing-here"))
+
+
+def test_normalise():
+    assert normalise("  a\tcat\n on\x00 it ", 30) == "a cat on it"
+    assert normalise("\ufb01ne \uff23at", 30) == "fine Cat"
+    assert normalise("one two three", 2) == "one two"
+    assert normalise(" \n", 30) == ""
+
+
+def test_encode_has_no_sep_unless_wanted():
+    assert text().encode("a cat", "x").ids.tolist() == [CLS, 1037, 4937]
+    assert text(sep=True).encode("a cat", "x").ids.tolist() == [CLS, 1037, 4937, SEP]
+
+
+@pytest.mark.parametrize("sep", [True, False])
+def test_long_captions_are_cut_to_max_tokens(sep):
+    encoded = text(max_tokens=6, sep=sep).encode("cat " * 20, "x")
+    assert encoded.ids.tolist() == [CLS, *[4937] * (4 if sep else 5), *[SEP] * sep]
+
+
+@pytest.mark.parametrize("caption", ["", " "])
+def test_empty_caption(caption):
+    with pytest.raises(InputError, match=r"caption .* of sample 'k' of s\.tar has no token"):
+        text().encode(caption, "sample 'k' of s.tar")
+
+
+def test_berts_rule():
+    made = text(mask_ratio=0.3, sep=True, max_tokens=40, max_words=40)
+    encoded, drawn = draws(made, count=3000)
+    ordinary = int(encoded.ordinary.sum())
+    total = chosen = masked = kept = 0
+    for draw in drawn:
+        assert set(draw.mlm_at) <= set(np.flatnonzero(encoded.ordinary))
+        assert draw.input_ids[0] == CLS
+        assert draw.input_ids[-1] == SEP
+        assert draw.mlm_labels.tolist() == encoded.ids[draw.mlm_at].tolist()
+        untouched = np.setdiff1d(np.arange(len(encoded.ids)), draw.mlm_at)
+        assert (draw.input_ids[untouched] == encoded.ids[untouched]).all()
+        total += ordinary
+        chosen += len(draw.mlm_at)
+        masked += int((draw.input_ids[draw.mlm_at] == MASK).sum())
+        kept += int((draw.input_ids[draw.mlm_at] == draw.mlm_labels).sum())
+    for found, count, share in [
+        (chosen, total, 0.3),
+        (masked, chosen, 0.8),
+        (kept, chosen, 0.1),
+        (chosen - masked - kept, chosen, 0.1),
+    ]:
+        assert abs(found - count * share) < 4.5 * np.sqrt(count * share * (1 - share))
+
+
+def test_random_ids_come_from_the_whole_vocabulary():
+    _, drawn = draws(text(mask_ratio=1.0), count=3000)
+    changed = np.concatenate([draw.input_ids[draw.mlm_at] for draw in drawn])
+    labels = np.concatenate([draw.mlm_labels for draw in drawn])
+    random = changed[(changed != MASK) & (changed != labels)]
+    assert len(set(random)) > 0.9 * len(random)
+    assert random.max() > 30000
+    assert abs(np.mean(random) - 30522 / 2) < 1000
+
+
+def test_ratio_of_0_and_1():
+    encoded, drawn = draws(text(mask_ratio=0.0))
+    assert all(len(draw.mlm_at) == 0 for draw in drawn)
+    assert all((draw.input_ids == encoded.ids).all() for draw in drawn)
+    encoded, drawn = draws(text(mask_ratio=1.0))
+    assert all(len(draw.mlm_at) == encoded.ordinary.sum() for draw in drawn)
+
+
+def test_shared_draw():
+    encoded, drawn = draws(text(augment="shared", mask_ratio=0.5))
+    assert all(draw.mlm_ids is None and draw.clean_ids is None for draw in drawn)
+    assert any((draw.input_ids != encoded.ids).any() for draw in drawn)
+
+
+def test_no_augmentation_masks_for_mlm_alone():
+    encoded, drawn = draws(text(augment="none", mask_ratio=0.5, teacher_clean=True))
+    assert all((draw.input_ids == encoded.ids).all() for draw in drawn)
+    assert all(draw.clean_ids is None for draw in drawn)
+    assert any((draw.mlm_ids != encoded.ids).any() for draw in drawn)
+
+
+def test_separate_draws_are_independent():
+    made = text(augment="separate", mask_ratio=0.5, augment_ratio=0.2, teacher_clean=True)
+    encoded, drawn = draws(made, count=2000)
+    own = np.array([(draw.mlm_ids == MASK)[1:] for draw in drawn])
+    other = np.array([(draw.input_ids == MASK)[1:] for draw in drawn])
+    assert abs(own.mean() - 0.4) < 0.02
+    assert abs(other.mean() - 0.16) < 0.02
+    assert abs((own & other).mean() - own.mean() * other.mean()) < 0.01
+    assert all((draw.clean_ids == encoded.ids).all() for draw in drawn)
+
+
+def test_any_word_is_any_ordinary_token():
+    encoded, drawn = draws(text(sep=True, masks_per_pair=3, mask_ratio=0.5))
+    words = np.array([draw.words for draw in drawn])
+    assert words.shape == (300, 3)
+    assert set(words.ravel()) == set(np.flatnonzero(encoded.ordinary))
+    assert any(len(set(row)) < 3 for row in words), "drawn with replacement"
+    assert any((draw.input_ids[draw.words] == MASK).any() for draw in drawn)
+
+
+def test_content_words():
+    made = text(soft_words="content", mask_ratio=0.3)
+    encoded, drawn = draws(made)
+    tokens = load_tokenizer().convert_ids_to_tokens(encoded.ids)
+    content = {tokens[place] for place in np.flatnonzero(encoded.content)}
+    assert content == {"small", "dog", "red", "ball", "grass"}
+    for draw in drawn:
+        masked = draw.input_ids[draw.words] == MASK
+        assert not masked.any() or (draw.input_ids[encoded.content] == MASK).all()
+        assert encoded.content[draw.words].all() or (draw.input_ids[encoded.content] == MASK).all()
+
+
+def test_all_pieces_of_a_content_word_count():
+    encoded = text(soft_words="content").encode("the unaffable cat's", "x")
+    assert encoded.content.tolist() == [False, False, True, True, True, True, False, False]
+
+
+def test_content_falls_back_to_any():
+    encoded, drawn = draws(text(soft_words="content", mask_ratio=0.0), "on the, of it")
+    assert not encoded.content.any()
+    assert {int(draw.words[0]) for draw in drawn} == set(range(1, 6))
+    _, drawn = draws(text(soft_words="content", mask_ratio=1.0), "dog")
+    assert all(draw.words.tolist() == [1] for draw in drawn)
+
+
+def test_draws_depend_on_the_generator_alone():
+    _, drawn = draws(text(), count=20)
+    _, again = draws(text(), count=20)
+    for a, b in zip(drawn, again, strict=True):
+        assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
+    assert len({draw.input_ids.tobytes() for draw in drawn}) > 5
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"mask_ratio": 1.5}, r"text\.mask_ratio is 1\.5"),
+        ({"augment_ratio": -0.1}, r"text\.augment_ratio is -0\.1"),
+        ({"max_words": 0}, r"text\.max_words is 0"),
+        ({"max_tokens": 2}, r"text\.max_tokens is 2"),
+        ({"masks_per_pair": 0}, r"text\.masks_per_pair is 0"),
+    ],
+)
+def test_options_out_of_range(wrong, words):
+    with pytest.raises(InputError, match=words):
+        replace(TextOptions(), **wrong)
