@@ -1,6 +1,7 @@
 """The contract between data modules and tasks.
 
-B pairs of this rank, L text tokens, M tokens to predict in the whole batch, S soft-mask words a pair, H x W pixels.
+B pairs of this rank, L text tokens, M tokens to predict in the whole batch, S soft-mask words
+a pair, H x W pixels.
 Pixels travel as uint8 and are normalised on the device.
 """
 

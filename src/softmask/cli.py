@@ -7,14 +7,20 @@ import sys
 from collections.abc import Sequence
 
 import lightning.pytorch as L
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
-from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 import data_modules.commands
 from data_modules import ShardedData
-from softmask.callbacks import PairScores, Performance, RunReport
+from softmask import __version__
+from softmask.callbacks import LastCheckpoint, PairScores, Performance, RunReport, SoftMaskPanels
 from softmask.errors import InputError
 from softmask.tasks import TaskModule
+from softmask.weights import check_checkpoint
+
+CHECKPOINT_WORDS = ("best", "last", "hpc")
+"""Values of --ckpt_path that Lightning resolves to a file by itself."""
 
 
 class SoftMaskCLI(LightningCLI):
@@ -26,11 +32,13 @@ class SoftMaskCLI(LightningCLI):
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Add the named callbacks, the links, and `--then_test`."""
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(LastCheckpoint, "last")
         parser.add_lightning_class_args(LearningRateMonitor, "lr_monitor")
         parser.add_lightning_class_args(Performance, "performance")
         parser.add_lightning_class_args(RunReport, "report")
+        parser.add_lightning_class_args(SoftMaskPanels, "panels")
         parser.add_lightning_class_args(PairScores, "scores")
-        parser.set_defaults({"checkpoint.save_last": True, "lr_monitor.logging_interval": "step"})
+        parser.set_defaults({"lr_monitor.logging_interval": "step"})
         parser.add_argument(
             "--then_test", type=bool, default=False, help="fit only: test the last weights after it"
         )
@@ -38,6 +46,32 @@ class SoftMaskCLI(LightningCLI):
             "data.init_args.image_size",
             "model.init_args.backbone.init_args.image.init_args.image_size",
         )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse, and look at the checkpoint before anything is built.
+
+        Raises:
+            InputError: --ckpt_path names no checkpoint of a run.
+        """
+        super().parse_arguments(parser, args)
+        verb = self.config.get("subcommand")
+        path = self.config[verb].get("ckpt_path") if verb else None
+        if path and str(path) not in CHECKPOINT_WORDS:
+            check_checkpoint(path)
+
+    def instantiate_classes(self) -> None:
+        """Build everything; the parser wraps a constructor's error, which comes out as itself.
+
+        Raises:
+            InputError: a setting cannot be used.
+        """
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            cause: BaseException | None = error
+            while cause is not None and not isinstance(cause, InputError):
+                cause = cause.__cause__
+            raise (cause or error) from None
 
     def after_fit(self) -> None:
         """Test in the same run when asked to."""
@@ -56,13 +90,14 @@ def main(args: Sequence[str] | None = None) -> None:
         if given[:1] == ["data"]:
             data_modules.commands.main(given[1:])
         else:
-            _run(given)
-    except InputError as error:
-        print(f"softmask: {error}", file=sys.stderr)
+            # None lets Lightning read sys.argv itself; it warns of arguments given twice.
+            _run(None if args is None else given)
+    except (InputError, MisconfigurationException) as error:
+        print(f"softmask: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
-def _run(args: list[str]) -> None:
+def _run(args: list[str] | None) -> None:
     SoftMaskCLI(
         TaskModule,
         ShardedData,
@@ -73,5 +108,11 @@ def _run(args: list[str]) -> None:
         seed_everything_default=42,
         save_config_kwargs={"overwrite": True},
         load_from_checkpoint_support=False,
+        parser_kwargs={
+            "prog": "softmask",
+            "description": "Vision-language pretraining with text-driven soft masks. "
+            "`softmask data` prepares data.",
+            "version": __version__,
+        },
         args=args,
     )

@@ -20,6 +20,9 @@ class FeatureQueue(nn.Module):
     Args:
         size: Q, divisible by the global batch size; 0 for none.
         embed_dim: E.
+
+    Raises:
+        InputError: the size is negative.
     """
 
     image: Tensor
@@ -30,6 +33,8 @@ class FeatureQueue(nn.Module):
 
     def __init__(self, size: int, embed_dim: int) -> None:
         super().__init__()
+        if size < 0:
+            raise InputError(f"queue_size={size}: give 0 for no queue, or a positive number.")
         self.size = size
         for name in ("image", "text"):
             start = nn.functional.normalize(torch.randn(size, embed_dim), dim=-1)

@@ -13,11 +13,7 @@ from torch.nn import functional as F
 
 from softmask.backbone import Backbone
 from softmask.batch import PairBatch
-from softmask.losses import same_item
 from softmask.nn import Matcher
-
-UNSCORED = -1e4
-"""Score of pairs that no shortlist holds, below any logit."""
 
 
 class Rerank(Protocol):
@@ -45,7 +41,6 @@ class Gathered:
 
     image: Tensor  # (I, E)
     image_id: Tensor  # (I,)
-    image_text_id: Tensor  # (I,) caption that came with the image
     text: Tensor  # (T, E)
     text_id: Tensor  # (T,)
     text_image_id: Tensor  # (T,) image that came with the text
@@ -54,8 +49,13 @@ class Gathered:
     tokens: dict[int, Tensor]  # index of an image of this rank -> (N, D), on the host
 
     def correct(self) -> Tensor:
-        """True where image and text share the image or an equal caption, (I, T)."""
-        return same_item(self.image_id, self.image_text_id, self.text_image_id, self.text_id)
+        """True where the text, or one with an equal caption, came with the image, (I, T)."""
+        own = self.image_id[:, None] == self.text_image_id
+        caption = torch.unique(self.text_id, return_inverse=True)[1]
+        image, text = own.nonzero(as_tuple=True)
+        said = torch.zeros_like(own)
+        said[image, caption[text]] = True
+        return said[:, caption]
 
 
 class Gallery:
@@ -109,7 +109,6 @@ class Gallery:
         return Gathered(
             image=full["image"][images],
             image_id=full["image_id"][images],
-            image_text_id=full["text_id"][images],
             text=full["text"][texts],
             text_id=full["text_id"][texts],
             text_image_id=full["image_id"][texts],
@@ -162,7 +161,7 @@ def match_scores(
             first = backbone.match_state(gathered.states[part], gathered.mask[part], keys)
             logits[index, part] = matcher(first)[:, 1].to(logits.dtype)
     scores = sum_over_ranks(logits) + rerank.similarity * itc
-    rest = UNSCORED + itc
+    rest = scores.amin() - 2 + itc  # cosines keep their differences; far below they would round
     return torch.where(i2t, scores, rest), torch.where(t2i, scores.T, rest.T)
 
 

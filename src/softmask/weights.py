@@ -3,7 +3,6 @@
 Official names are rewritten to ours; separate query, key and value matrices are stacked.
 """
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -78,16 +77,7 @@ def read_state(path: str | Path) -> State:
     Raises:
         InputError: no such file, or not a checkpoint of tensors and plain types.
     """
-    if not Path(path).is_file():
-        raise InputError(f"There is no checkpoint at '{path}': correct the path.")
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise InputError(
-            f"'{path}' cannot be read as a checkpoint of tensors and plain types "
-            f"({str(error).splitlines()[0]}). Files that need code to be run are refused: save "
-            f"its state dict alone with torch.save."
-        ) from error
+    content = _read(path)
     for key in ("state_dict", "model"):
         if isinstance(content, dict) and isinstance(content.get(key), dict):
             content = content[key]
@@ -96,8 +86,36 @@ def read_state(path: str | Path) -> State:
     return {k: v for k, v in content.items() if isinstance(v, Tensor)}
 
 
-def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> LoadReport:
-    """Copy the tensors of `state` whose names and shapes fit into `module`, and say which."""
+def check_checkpoint(path: str | Path) -> None:
+    """Refuse what a run cannot go on from, before anything is built; tensors are not read.
+
+    Raises:
+        InputError: no such file, or not a checkpoint of a run.
+    """
+    content = _read(path, mmap=True)
+    if not isinstance(content, dict) or "pytorch-lightning_version" not in content:
+        raise InputError(
+            f"'{path}' holds no checkpoint of a softmask run, which --ckpt_path needs: give a file "
+            f"of its checkpoints folder. To start from bare weights use "
+            f"--model.init_args.init_from instead."
+        )
+
+
+def _read(path: str | Path, mmap: bool = False) -> object:
+    if not Path(path).is_file():
+        raise InputError(f"There is no checkpoint at '{path}': correct the path.")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except Exception as error:  # junk makes torch's reader raise nearly anything
+        raise InputError(
+            f"'{path}' cannot be read as a checkpoint of tensors and plain types "
+            f"({_first_line(error)}). Files that need code to be run are refused: save its state "
+            f"dict alone with torch.save."
+        ) from error
+
+
+def compare(module: nn.Module, state: Mapping[str, Tensor], source: str) -> LoadReport:
+    """Say which tensors of `state` fit into `module` by name and shape."""
     own = module.state_dict()
     misshapen = [
         f"{k} {tuple(state[k].shape)} for {tuple(own[k].shape)}"
@@ -105,7 +123,6 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> LoadRep
         if k in state and state[k].shape != own[k].shape
     ]
     matched = [k for k in own if k in state and state[k].shape == own[k].shape]
-    module.load_state_dict({k: state[k] for k in matched}, strict=False)
     return LoadReport(
         source,
         matched,
@@ -113,6 +130,13 @@ def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> LoadRep
         [k for k in state if k not in own],
         misshapen,
     )
+
+
+def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> LoadReport:
+    """Copy the tensors of `state` whose names and shapes fit into `module`, and say which."""
+    report = compare(module, state, source)
+    module.load_state_dict({k: state[k] for k in report.matched}, strict=False)
+    return report
 
 
 def text_layers(module: nn.Module) -> int:
@@ -141,7 +165,7 @@ def from_albef(state: Mapping[str, Tensor], layers: int) -> State:
         place, rest = _albef_place(name)
         if rest is not None:
             renamed.update(_one(place, rest, tensor, layers))
-    if any(name.startswith("momentum.") for name in renamed):
+    if "backbone.temperature" in renamed and any(k.startswith("momentum.") for k in renamed):
         # Official twins share the live temperature; ours carry one that nothing reads.
         renamed["momentum.twin.backbone.temperature"] = renamed["backbone.temperature"]
     return stack_projections(renamed)
@@ -278,17 +302,22 @@ def load_bert(module: nn.Module, name: str) -> LoadReport:
     """
     try:
         model = AutoModelForMaskedLM.from_pretrained(name)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # besides OSError, whatever the reader of its format raises
         raise InputError(
-            f"The BERT '{name}' could not be loaded ({str(error).strip().splitlines()[0]}). Give "
+            f"The BERT '{name}' could not be loaded ({_first_line(error)}). Give "
             f"model.init_args.bert a folder that holds config.json and model.safetensors, fetch "
             f"it once into the Hugging Face cache (HF_HOME), or set it to null to train from "
             f"scratch."
         ) from error
     report = fill(module, from_bert(model.state_dict(), text_layers(module)), name)
     if report.misshapen or not report.matched:
+        found = ", ".join(report.misshapen[:3]) or "none of its tensors has a name of BERT's"
         raise InputError(
-            f"The BERT '{name}' does not fit this backbone: {', '.join(report.misshapen[:3])}. "
+            f"The BERT '{name}' does not fit this backbone: {found}. "
             f"Choose a backbone of its width (conf/backbone/) or another BERT."
         )
     return report
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

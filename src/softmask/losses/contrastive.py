@@ -33,9 +33,9 @@ def soft_targets(teacher: Tensor, positive: Tensor, alpha: float) -> Tensor:
     Returns:
         Rows that sum to one, (B, N), without gradient.
     """
-    known = positive.float()
-    known = known / known.sum(dim=1, keepdim=True)
-    return (alpha * teacher.detach().float().softmax(dim=1) + (1 - alpha) * known).detach()
+    belief = _at_least_float(teacher.detach()).softmax(dim=1)
+    known = positive.to(belief.dtype)
+    return alpha * belief + (1 - alpha) * known / known.sum(dim=1, keepdim=True)
 
 
 def itc(sim_i2t: Tensor, sim_t2i: Tensor, target_i2t: Tensor, target_t2i: Tensor) -> Tensor:

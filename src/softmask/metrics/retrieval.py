@@ -10,7 +10,7 @@ from torch import Tensor
 
 
 def rank_of_correct(scores: Tensor, correct: Tensor) -> Tensor:
-    """How many wrong candidates stand before the best correct one, ties counted against it.
+    """How many wrong candidates stand before the best correct one; ties and NaN count against it.
 
     Args:
         scores: higher is better, any sign, (Q, C).
@@ -20,7 +20,7 @@ def rank_of_correct(scores: Tensor, correct: Tensor) -> Tensor:
         0 for a hit at the first place, (Q,) int64.
     """
     best = scores.masked_fill(~correct, float("-inf")).amax(dim=1, keepdim=True)
-    return ((scores >= best) & ~correct).sum(dim=1)
+    return (~(scores < best) & ~correct).sum(dim=1)
 
 
 def recall_at_k(

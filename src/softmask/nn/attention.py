@@ -7,6 +7,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from softmask.errors import InputError
+
+
+def check_heads(part: str, width: int, heads: int) -> None:
+    """Refuse a width that its heads do not divide.
+
+    Raises:
+        InputError: names the part of the backbone.
+    """
+    if heads < 1 or width % heads:
+        raise InputError(
+            f"The backbone's {part}.width={width} is not a multiple of its {part}.heads={heads}: "
+            f"change one of them."
+        )
+
 
 def split_heads(states: Tensor, heads: int) -> Tensor:
     """(R, L, D) to (R, H, L, D / H), as a view."""

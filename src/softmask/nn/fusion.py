@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from softmask.nn.attention import CrossAttention, SelfAttention, soft_mask_kv
+from softmask.nn.attention import CrossAttention, SelfAttention, check_heads, soft_mask_kv
 
 
 class FeedForward(nn.Module):
@@ -98,6 +98,9 @@ class FusionEncoder(nn.Module):
         hidden: units of the feed-forward layers; 0 means 4 D.
         image_width: units of an image token; 0 means D.
         dropout: BERT's.
+
+    Raises:
+        InputError: the heads do not divide the width.
     """
 
     def __init__(
@@ -110,6 +113,7 @@ class FusionEncoder(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        check_heads("fusion", width, heads)
         self.width = width
         self.image_width = image_width or width
         self.layers = nn.ModuleList(

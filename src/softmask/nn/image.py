@@ -4,6 +4,7 @@ B images, P patches, D width.
 """
 
 from collections.abc import Sequence
+from difflib import get_close_matches
 
 import timm
 import torch
@@ -79,7 +80,7 @@ def _create(
     name: str, pretrained: bool, image_size: int, drop_path: float, sizes: dict[str, int]
 ) -> VisionTransformer:
     if not timm.is_model(name):
-        close = ", ".join(timm.list_models(f"*{name.split('.')[0].split('_patch')[0]}*")[:5])
+        close = ", ".join(get_close_matches(name.split(".")[0], timm.list_models(), 5))
         raise InputError(
             f"timm has no model named '{name}'. "
             + (f"Names near it: {close}. " if close else "")
@@ -97,12 +98,21 @@ def _create(
         )
     except (OSError, RuntimeError, ConnectionError) as error:
         if not pretrained:
-            raise
+            raise InputError(
+                f"timm cannot build '{name}' ({_first_line(error)}): choose a name that "
+                f"timm.list_models(pretrained=True) gives."
+            ) from error
         raise InputError(
             f"The weights of '{name}' could not be loaded ({_first_line(error)}). They come from "
             f"the Hugging Face hub or its cache (HF_HOME): fetch them once on a machine that "
             f"reaches the hub, or train from scratch with "
             f"--model.init_args.backbone.image.pretrained=false."
+        ) from error
+    except (TypeError, AssertionError) as error:  # not a ViT, no class token, or odd sizes
+        raise InputError(
+            f"timm cannot build '{name}' as a ViT with a class token and the sizes given "
+            f"({_first_line(error)}): choose a plain ViT or DeiT, such as "
+            f"deit_base_patch16_224.fb_in1k, and a width that its heads divide."
         ) from error
     if not isinstance(vit, VisionTransformer) or vit.num_prefix_tokens != 1:
         raise InputError(

@@ -8,6 +8,8 @@ from typing import cast
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
+from softmask.nn.attention import check_heads
+
 
 class TextEncoder(nn.Module):
     """Bidirectional BERT layers without image (ALBEF, section 3.1): stock transformers, no pooler.
@@ -20,6 +22,9 @@ class TextEncoder(nn.Module):
         vocab_size: word pieces.
         max_positions: longest text in tokens.
         dropout: BERT's.
+
+    Raises:
+        InputError: the heads do not divide the width.
     """
 
     def __init__(
@@ -33,6 +38,7 @@ class TextEncoder(nn.Module):
         dropout: float = 0.1,
     ) -> None:
         super().__init__()
+        check_heads("text", width, heads)
         config = BertConfig(
             vocab_size=vocab_size,
             hidden_size=width,
@@ -44,6 +50,7 @@ class TextEncoder(nn.Module):
             attention_probs_dropout_prob=dropout,
         )
         self.bert = BertModel(config, add_pooling_layer=False)
+        self.bert.set_attn_implementation("sdpa")  # reads boolean masks; eager would add them
         self.width = width
         self.layers = layers
 

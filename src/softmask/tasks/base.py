@@ -12,7 +12,7 @@ from softmask.backbone import Backbone
 from softmask.errors import InputError
 from softmask.optim import Optim
 from softmask.tasks.finite import FiniteGuard
-from softmask.weights import load_weights
+from softmask.weights import compare, load_weights
 
 CHECKPOINT_KEY = "softmask"
 
@@ -110,10 +110,10 @@ class TaskModule(L.LightningModule):
         checkpoint[CHECKPOINT_KEY] = {"task": type(self).__name__}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Refuse the checkpoint of another task.
+        """Refuse the checkpoint of another task or of another size.
 
         Raises:
-            InputError: names both tasks.
+            InputError: names both tasks, or the tensors that do not fit.
         """
         task = checkpoint.get(CHECKPOINT_KEY, {}).get("task", "something else than softmask")
         if task != type(self).__name__:
@@ -121,6 +121,15 @@ class TaskModule(L.LightningModule):
                 f"The checkpoint given by --ckpt_path was written by {task}, but this run is a "
                 f"{type(self).__name__}. To start from its weights use "
                 f"--model.init_args.init_from=PATH; to resume it use the config.yaml of its run."
+            )
+        report = compare(self, checkpoint["state_dict"], "--ckpt_path")
+        wrong = {n: getattr(report, n) for n in ("missing", "unexpected", "misshapen")}
+        found = [f"{len(names)} {n}, such as {names[0]}" for n, names in wrong.items() if names]
+        if found:
+            raise InputError(
+                f"The checkpoint given by --ckpt_path holds a {task} of another size: of its "
+                f"tensors {'; '.join(found)}. Resume with the config.yaml of its run, or take what "
+                f"fits with --model.init_args.init_from=PATH."
             )
 
 

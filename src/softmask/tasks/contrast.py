@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 import torch
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from softmask.backbone import Backbone
@@ -152,6 +153,12 @@ class ContrastTask(PairTask):
         """Refuse a queue that the global batch does not divide, before the first step."""
         batch = self.trainer.datamodule.batch_size  # type: ignore[attr-defined]
         self.queue.check(batch * self.trainer.world_size)
+        if self.trainer.accumulate_grad_batches > 1:
+            rank_zero_warn(
+                f"accumulate_grad_batches={self.trainer.accumulate_grad_batches} enlarges the "
+                f"optimiser's batch alone: contrast and hard negatives still see one micro-batch "
+                f"and the queue, and the momentum twins and the queue move every micro-batch."
+            )
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Refuse, on the host, a training batch in which a pair has nothing to oppose it.

@@ -38,7 +38,8 @@ class SoftMasking:
 
     Args:
         weight: of its matching term (ours: 1); 0 switches soft masks off.
-        layer: fusion layer whose cross-attention is mapped, from 0; 2 of 6 is BERT block 8.
+        layer: fusion layer whose cross-attention is mapped, from 0; 2 of 6 is BERT block 8. Not
+            the last: matching reads the first token alone, so other words' maps count before it.
         negatives: hard texts are matched under the same masks too (ours); without them the mask
             itself tells that a pair matches.
         by_max: divide maps by their largest value instead of min-max.

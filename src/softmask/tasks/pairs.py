@@ -79,9 +79,8 @@ class PairTask(TaskModule):
         tokens, image = self.backbone.encode_image(batch["image"])
         mask = batch["attention_mask"]
         states, text = self.backbone.encode_text(batch["input_ids"], mask)
-        logits: Tensor = self.matcher(
-            self.backbone.fuse(states, mask, self.backbone.project(tokens))
-        )
+        keys = self.backbone.project(tokens)
+        logits: Tensor = self.matcher(self.backbone.match_state(states, mask, keys))
         return {
             "key": batch["key"],
             "position": batch["position"].tolist(),

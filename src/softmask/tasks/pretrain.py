@@ -11,8 +11,9 @@ import torch
 from torch import Tensor
 
 from softmask.backbone import Backbone
-from softmask.batch import PretrainBatch
+from softmask.batch import PairBatch, PretrainBatch
 from softmask.errors import InputError
+from softmask.explain import Explained, explain, match_maps
 from softmask.losses import itm, match_accuracy, mlm, pick_positions
 from softmask.nn import ImageKeys, WordHead
 from softmask.optim import Optim
@@ -22,7 +23,6 @@ from softmask.saliency import (
     empty_share,
     normalise_map,
     soft_mask,
-    word_maps,
 )
 from softmask.tasks.contrast import ContrastTask, Negatives, Seen
 from softmask.tasks.objective import Contrast, Evaluation, SoftMasking, Weights
@@ -166,15 +166,20 @@ class PretrainTask(ContrastTask):
             mask: True on words, (B, L).
             keys: of the B images.
         """
-        early, keys = early.detach(), keys.detach()
+        return match_maps(self.backbone, self.matcher, early, mask, keys, self.soft_mask.layer)
 
-        def tail() -> tuple[Tensor, Tensor]:
-            fusion = self.backbone.fusion
-            layer = self.soft_mask.layer
-            first, attention = fusion.first_token_with_map(early, mask, keys, layer)
-            return self.matcher(first)[:, 1], attention
-
-        return word_maps(tail)
+    def explain(self, batch: PairBatch, words: Tensor) -> Explained:
+        """Map chosen words (B, S) of a batch, and match with and without what they saw."""
+        return explain(
+            self.backbone,
+            self.matcher,
+            self.soft_mask.layer,
+            image=batch["image"],
+            input_ids=batch["input_ids"],
+            mask=batch["attention_mask"],
+            words=words,
+            by_max=self.soft_mask.by_max,
+        )
 
     @torch.no_grad()
     def _taught_words(self, taught: Seen, batch: PretrainBatch, at: Tensor) -> Tensor:
@@ -187,10 +192,14 @@ class PretrainTask(ContrastTask):
 
     def _check_layer(self) -> None:
         layers = len(self.backbone.fusion.layers)
-        if not 0 <= self.soft_mask.layer < layers:
+        # Matching reads the first token: in the last layer no other word's map reaches it.
+        top = layers - 2 if self.soft_mask.weight else layers - 1
+        if not 0 <= self.soft_mask.layer <= top:
             raise InputError(
-                f"soft_mask.layer={self.soft_mask.layer} is not one of the {layers} fusion "
-                f"layers: set model.init_args.soft_mask.layer to 0..{layers - 1}."
+                f"soft_mask.layer={self.soft_mask.layer} cannot be mapped with {layers} fusion "
+                f"layers, the last of which gives words no map: set "
+                f"model.init_args.soft_mask.layer to 0..{max(top, 0)}"
+                f"{'' if top >= 0 else ' and add a fusion layer, or soft_mask.weight to 0'}."
             )
 
     def _log_masks(self, maps: Tensor, keep: Tensor) -> None:

@@ -1,0 +1,12 @@
+"""Where a run keeps its files."""
+
+from pathlib import Path
+
+import lightning.pytorch as L
+
+
+def run_folder(trainer: L.Trainer) -> Path:
+    """The folder of this run, made if it is missing."""
+    folder = Path(trainer.log_dir or trainer.default_root_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -1,0 +1,34 @@
+"""What many tests share: a corpus of fake pairs, and one run of the program on it."""
+
+import os
+
+# Before torch is loaded: the tests are too small for threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folders train (12 pairs: three steps of four), val and test (6 each)."""
+    from fake import write_fake_pairs
+
+    folder = tmp_path_factory.mktemp("corpus")
+    for seed, (name, count) in enumerate({"train": 12, "val": 6, "test": 6}.items()):
+        write_fake_pairs(folder / name, count, seed, captions=1 if name != "train" else 2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def fitted(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of four steps that was tested after them; `out.txt` is what it said."""
+    import program
+
+    runs = tmp_path_factory.mktemp("fitted")
+    flags = ["--trainer.max_steps", "4", "--then_test", "true", "--performance.every", "1"]
+    ended = program.here([*program.arguments("fit", corpus, runs), *flags])
+    assert ended.code == 0, ended.err
+    (runs / "run" / "out.txt").write_text(ended.out)
+    return runs / "run"

@@ -1,0 +1,74 @@
+"""Masked language modelling against its equation, distillation over the vocabulary included."""
+
+import pytest
+import reference
+import torch
+from tiny import draw
+
+from softmask.batch import IGNORE
+from softmask.losses import mlm, pick_positions
+
+LABELS = torch.tensor([3, IGNORE, 0, 6, IGNORE])
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.4, 1.0])
+def test_mlm_equals_its_equation(alpha):
+    logits, teacher = draw(5, 7) * 3, draw(5, 7, seed=1) * 3
+    expected = reference.mlm(logits, LABELS, teacher, alpha)
+    assert mlm(logits, LABELS, teacher, alpha).item() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.4])
+def test_gradient_of_mlm(alpha):
+    teacher = draw(5, 7, seed=1)
+    logits = draw(5, 7).requires_grad_()
+    assert torch.autograd.gradcheck(lambda x: mlm(x, LABELS, teacher, alpha), (logits,))
+
+
+def test_alpha_zero_reads_no_teacher():
+    logits = draw(5, 7)
+    plain = mlm(logits, LABELS)
+    assert torch.equal(mlm(logits, LABELS, torch.full_like(logits, torch.nan), 0.0), plain)
+    expected = torch.nn.functional.cross_entropy(logits, LABELS, ignore_index=IGNORE)
+    assert plain.item() == pytest.approx(expected.item(), abs=1e-12)
+
+
+def test_teacher_gets_no_gradient_and_agreement_gives_none():
+    teacher = draw(5, 7).requires_grad_()
+    logits = teacher.detach().clone().requires_grad_()
+    mlm(logits, LABELS, teacher, 1.0).backward()
+    assert teacher.grad is None
+    torch.testing.assert_close(logits.grad, torch.zeros_like(logits), rtol=0, atol=1e-15)
+
+
+def test_what_is_ignored_weighs_nothing():
+    logits = draw(5, 7)
+    other = torch.where((LABELS == IGNORE)[:, None], draw(5, 7, seed=9) * 50, logits)
+    teacher = draw(5, 7, seed=1)
+    assert torch.equal(mlm(logits, LABELS, teacher, 0.4), mlm(other, LABELS, teacher, 0.4))
+
+
+def test_nothing_to_predict_is_zero_with_zero_gradient():
+    logits = draw(3, 7).requires_grad_()
+    loss = mlm(logits, torch.full((3,), IGNORE), draw(3, 7, seed=1), 0.4)
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+def test_mean_count_makes_two_ranks_equal_one():
+    logits, teacher = draw(5, 7), draw(5, 7, seed=1)
+    whole = mlm(logits, LABELS, teacher, 0.4)
+    parts = (slice(0, 2), slice(2, 5))  # one label here, two there
+    count = torch.tensor(3 / 2)
+    ranks = [mlm(logits[p], LABELS[p], teacher[p], 0.4, count) for p in parts]
+    assert (sum(ranks) / 2).item() == pytest.approx(whole.item(), abs=1e-12)
+
+
+def test_pick_positions_reads_flattened_places():
+    states = draw(2, 3, 4)
+    at = torch.tensor([0, 4, 2, 4])
+    picked = pick_positions(states, at)
+    assert picked.shape == (4, 4)
+    for row, place in zip(picked, at.tolist(), strict=True):
+        assert torch.equal(row, states[place // 3, place % 3])

@@ -1,0 +1,171 @@
+"""Fusion: parity with transformers' own layer, and its shortcuts equal the long way."""
+
+import pytest
+import tiny
+import torch
+from torch.nn import functional as F
+from transformers import BertConfig
+from transformers.models.bert.modeling_bert import BertLayer
+
+from softmask.nn import FusionLayer
+from softmask.weights import from_bert
+
+WIDTH = tiny.WIDTH
+
+
+@pytest.fixture
+def fusion():
+    return tiny.shake(tiny.fusion(layers=3).double())
+
+
+@pytest.fixture
+def mask():
+    return torch.arange(5) < torch.tensor([5, 3, 4, 2])[:, None]
+
+
+STATES = tiny.draw(4, 5, WIDTH)
+TOKENS = tiny.draw(2, 6, WIDTH, seed=1)
+
+
+def gradients(fusion, value):
+    loss = (value * tiny.draw(*value.shape, seed=99)).sum()
+    return torch.autograd.grad(loss, list(fusion.parameters()), allow_unused=True)
+
+
+def assert_same(fusion, a, b):
+    """Values and the gradients of all parameters."""
+    torch.testing.assert_close(a, b, rtol=0, atol=1e-12)
+    for x, y in zip(gradients(fusion, a), gradients(fusion, b), strict=True):
+        torch.testing.assert_close(x, y, rtol=1e-9, atol=1e-11)
+
+
+def test_layer_equals_transformers_bert_layer_with_cross_attention():
+    config = BertConfig(
+        hidden_size=WIDTH,
+        num_attention_heads=2,
+        intermediate_size=24,
+        is_decoder=True,
+        add_cross_attention=True,
+    )
+    config._attn_implementation = "eager"
+    theirs = tiny.shake(BertLayer(config))
+    named = {f"encoder.layer.3.{name}": value for name, value in theirs.state_dict().items()}
+    place = "backbone.fusion.layers.0."
+    ours = FusionLayer(WIDTH, heads=2, hidden=24, image_width=WIDTH).eval()
+    renamed = from_bert(named, layers=3)
+    ours.load_state_dict({name.removeprefix(place): value for name, value in renamed.items()})
+    states, tokens = STATES[:2].float(), TOKENS.float()
+    mask = torch.arange(5) < torch.tensor([5, 3])[:, None]
+    added = torch.zeros(2, 1, 5, 5).masked_fill(~mask[:, None, None], -1e9)
+    expected = theirs(states, added, encoder_hidden_states=tokens)
+    got = ours(states, mask[:, None, None], ours.image.project(tokens))
+    assert (got - expected).abs().max() < 1e-6
+    got, attention = ours.forward_with_map(states, mask[:, None, None], ours.image.project(tokens))
+    assert (got - expected).abs().max() < 1e-6
+    assert attention.shape == (2, 2, 5, 6)
+
+
+def test_first_token_equals_the_whole_pass(fusion, mask):
+    keys = fusion.project(TOKENS)
+    whole = fusion(STATES, mask, keys)[:, 0]
+    assert_same(fusion, fusion.first_token(STATES, mask, fusion.project(TOKENS)), whole)
+
+
+@pytest.mark.parametrize("start", [1, 2, 3])
+def test_first_token_goes_on_from_any_layer(fusion, mask, start):
+    keys = fusion.project(TOKENS)
+    early = fusion(STATES, mask, keys, stop=start)
+    torch.testing.assert_close(
+        fusion.first_token(early, mask, keys, start), fusion(STATES, mask, keys)[:, 0]
+    )
+
+
+def test_passes_compose(fusion, mask):
+    keys = fusion.project(TOKENS)
+    parts = fusion(STATES, mask, keys, stop=1)
+    parts = fusion(parts, mask, keys, start=1, stop=2)
+    assert not torch.allclose(parts, fusion(STATES, mask, keys))
+    assert torch.equal(fusion(parts, mask, keys, start=2), fusion(STATES, mask, keys))
+
+
+def test_runs_of_texts_on_one_image_equal_repeated_images(fusion, mask):
+    repeated = TOKENS[torch.tensor([0, 0, 1, 1])]
+    one_each = fusion(STATES, mask, fusion.project(repeated))
+    assert_same(fusion, fusion(STATES, mask, fusion.project(TOKENS)), one_each)
+    keys = fusion.project(TOKENS)
+    torch.testing.assert_close(fusion(STATES, mask, keys.repeat(2)), one_each)
+    torch.testing.assert_close(
+        fusion(STATES, mask, keys.pick(torch.tensor([0, 0, 1, 1]))), one_each
+    )
+    first = fusion.first_token(STATES, mask, keys)
+    torch.testing.assert_close(first, one_each[:, 0])
+
+
+def test_an_image_reaches_its_own_texts_alone(fusion, mask):
+    other = TOKENS.clone()
+    other[1] += 1
+    a, b = (fusion(STATES, mask, fusion.project(x)) for x in (TOKENS, other))
+    torch.testing.assert_close(a[:2], b[:2])
+    assert ((a[2:] - b[2:]).abs().amax(dim=(1, 2)) > 1e-3).all()
+
+
+def test_first_token_with_map_is_the_same_pass(fusion, mask):
+    fusion, states, tokens = fusion.float(), STATES.float(), tiny.draw(4, 6, WIDTH).float()
+    keys = fusion.project(tokens)
+    for at in range(3):
+        early = fusion(states, mask, keys, stop=at)
+        first, attention = fusion.first_token_with_map(early, mask, keys, at)
+        torch.testing.assert_close(first, fusion(states, mask, keys)[:, 0])
+        assert attention.shape == (4, 2, 5, 6)
+        torch.testing.assert_close(attention.sum(dim=-1), torch.ones(4, 2, 5))
+
+
+def test_soft_keys_equal_projecting_faded_tokens(fusion, mask):
+    keep = tiny.draw(2, 6, seed=3).sigmoid()
+    plain = fusion.project(TOKENS)
+    soft, slow = fusion.soften(plain, keep), fusion.project(keep[..., None] * TOKENS)
+    for a, b, c in zip(soft.layers, slow.layers, plain.layers, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=1e-10)
+        assert not torch.allclose(a, c)
+    assert_same(fusion, fusion(STATES, mask, soft), fusion(STATES, mask, slow))
+
+
+def test_mask_of_zeros_is_the_plain_pass(fusion, mask):
+    keys = fusion.project(TOKENS)
+    soft = fusion.soften(keys, torch.ones(2, 6))
+    assert (fusion(STATES, mask, soft) - fusion(STATES, mask, keys)).abs().max() < 1e-13
+
+
+def test_attention_is_bidirectional(fusion):
+    everything = torch.ones(4, 5).bool()
+    other = STATES.clone()
+    other[:, -1] += 1
+    keys = fusion.project(TOKENS)
+    a, b = (fusion(x, everything, keys)[:, 0] for x in (STATES, other))
+    assert ((a - b).abs().amax(dim=1) > 1e-3).all()
+
+
+def test_padding_never_changes_a_result(fusion, mask):
+    keys = fusion.project(TOKENS)
+    plain = fusion(STATES, mask, keys)
+    longer = torch.cat([STATES, tiny.draw(4, 3, WIDTH, seed=8) * 100], dim=1)
+    longer[:, :5][~mask] = -77.0
+    padded = F.pad(mask, (0, 3))
+    torch.testing.assert_close(fusion(longer, padded, keys)[:, :5][mask], plain[mask])
+    torch.testing.assert_close(fusion.first_token(longer, padded, keys), plain[:, 0])
+
+
+def test_detached_keys_hold_the_values_without_the_graph(fusion):
+    keys = fusion.project(TOKENS)
+    assert all(kv.requires_grad for kv in keys.layers)
+    for a, b in zip(keys.detach().layers, keys.layers, strict=True):
+        assert torch.equal(a, b)
+        assert not a.requires_grad
+
+
+def test_image_width_may_differ_from_the_text_width():
+    fusion = tiny.FusionEncoder(width=16, layers=1, heads=2, image_width=10)
+    keys = fusion.project(torch.zeros(2, 6, 10))
+    assert [kv.shape for kv in keys.layers] == [(2, 6, 32)]
+    states = fusion(torch.zeros(2, 3, 16), torch.ones(2, 3).bool(), keys)
+    assert states.shape == (2, 3, 16)

@@ -1,0 +1,128 @@
+"""The image encoder: pixels to tokens, positions at any size, and the names it refuses."""
+
+import time
+
+import huggingface_hub.constants as hub
+import pytest
+import timm
+import tiny
+import torch
+from safetensors.torch import save_file
+
+from softmask.errors import InputError
+from softmask.nn import ImageEncoder
+from softmask.nn.image import CLIP_MEAN, CLIP_STD
+
+SMALL = {"width": 12, "depth": 1, "heads": 2}
+TINY = "vit_tiny_patch16_224"
+
+
+@pytest.fixture
+def cache(monkeypatch, tmp_path):
+    """An empty cache of the hub, and no way out."""
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
+    return tmp_path
+
+
+def encoder(**given):
+    return tiny.shake(ImageEncoder(TINY, **{"image_size": 32, **SMALL, **given}))
+
+
+def test_tokens_are_the_class_token_then_patches_after_the_last_norm():
+    own = encoder(image_size=48)
+    tokens = own(tiny.draw(2, 3, 48, 48).float())
+    assert tokens.shape == (2, 1 + 9, 12)
+    assert own.grid == (3, 3)
+    assert own.width == 12
+    plain = (tokens - own.vit.norm.bias) / own.vit.norm.weight
+    torch.testing.assert_close(plain.mean(dim=-1), torch.zeros(2, 10), rtol=0, atol=1e-4)
+    with torch.no_grad():
+        before = own(torch.zeros(1, 3, 48, 48))
+        own.vit.cls_token += 5
+        moved = (own(torch.zeros(1, 3, 48, 48)) - before).abs().amax(dim=-1)[0]
+    assert moved.argmax() == 0
+
+
+def test_bytes_are_normalised_as_by_hand():
+    own, pixels = encoder(), tiny.pixels(2)
+    by_hand = torch.empty(2, 3, 32, 32)
+    for channel in range(3):
+        level = pixels[:, channel].double() / 255
+        by_hand[:, channel] = ((level - CLIP_MEAN[channel]) / CLIP_STD[channel]).float()
+    torch.testing.assert_close(own(pixels), own(by_hand))
+    assert not torch.allclose(own(pixels), own(pixels.float()))
+
+
+def test_mean_and_deviation_can_be_others():
+    pixels = tiny.pixels(1)
+    own = encoder(mean=(0.5, 0.5, 0.5), std=(0.25, 0.5, 1.0))
+    scale = torch.tensor([0.25, 0.5, 1.0]).view(3, 1, 1)
+    torch.testing.assert_close(own(pixels), own((pixels / 255 - 0.5) / scale))
+    assert set(own.state_dict()) == {f"vit.{name}" for name in own.vit.state_dict()}
+
+
+@pytest.mark.parametrize(("size", "patch", "side"), [(32, None, 2), (64, None, 4), (64, 32, 2)])
+def test_positions_have_the_size_of_the_image(size, patch, side):
+    own = encoder(image_size=size, patch_size=patch)
+    assert own.grid == (side, side)
+    assert own.vit.pos_embed.shape == (1, 1 + side * side, 12)
+    assert own(torch.zeros(1, 3, size, size)).shape == (1, 1 + side * side, 12)
+
+
+def test_pretrained_positions_are_resampled(cache):
+    vit = timm.create_model(TINY, num_classes=0)
+    ramp = torch.arange(14.0).repeat(14)  # grows from left to right
+    with torch.no_grad():
+        vit.pos_embed[:, 1:] = ramp[:, None]
+        vit.pos_embed[:, 0] = -7
+    cfg = timm.get_pretrained_cfg(TINY)
+    folder = cache / f"models--{cfg.hf_hub_id.replace('/', '--')}"
+    (folder / "refs").mkdir(parents=True)
+    (folder / "refs" / "main").write_text("0" * 40)
+    snapshot = folder / "snapshots" / ("0" * 40)
+    snapshot.mkdir(parents=True)
+    save_file(vit.state_dict(), snapshot / "model.safetensors")
+    own = ImageEncoder(TINY, image_size=64, pretrained=True)
+    rows = own.vit.pos_embed[0, 1:, 0].view(4, 4)
+    assert torch.equal(own.vit.pos_embed[0, 0], torch.full((192,), -7.0))
+    assert (rows.diff(dim=1) > 2).all()
+    assert rows.diff(dim=0).abs().max() < 1e-4
+    assert rows.mean().item() == pytest.approx(6.5, abs=1e-3)
+    assert torch.equal(own.vit.blocks[3].mlp.fc1.weight, vit.blocks[3].mlp.fc1.weight)
+
+
+@pytest.mark.usefixtures("cache")
+def test_weights_that_cannot_be_had_are_named_at_once():
+    start = time.monotonic()
+    with pytest.raises(InputError) as refusal:
+        ImageEncoder(TINY, image_size=32, pretrained=True)
+    assert time.monotonic() - start < 10
+    for words in (f"weights of '{TINY}'", "HF_HOME", "pretrained=false"):
+        assert words in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "no_such_model",
+        "",
+        "resnet18",  # no positions to size
+        "vit_base_patch16_siglip_224",  # no class token
+        "deit_tiny_distilled_patch16_224",  # two of them
+        "swin_tiny_patch4_window7_224",
+    ],
+)
+def test_name_that_is_no_plain_vit_is_refused_by_name(name):
+    with pytest.raises(InputError, match=f"'{name}'"):
+        ImageEncoder(name, image_size=224)
+
+
+def test_misspelt_name_is_answered_with_names_near_it():
+    with pytest.raises(InputError, match=TINY):
+        ImageEncoder("vit_tiny_patch16_225")
+
+
+def test_sizes_that_make_no_vit_are_refused():
+    with pytest.raises(InputError, match=TINY):
+        ImageEncoder(TINY, image_size=32, width=10, heads=4)

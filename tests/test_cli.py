@@ -1,0 +1,167 @@
+"""What the program makes of its flags, and what a run leaves behind."""
+
+import json
+from pathlib import Path
+
+import program
+import pytest
+import torch
+import yaml
+
+RECALLS = {"r1", "r5", "r10"}
+LOGGED = {
+    *(f"train/{name}" for name in ("itc", "itm", "mlm", "soft", "loss")),
+    *(f"train/{name}" for name in ("temperature", "alpha", "grad_norm", "mask_mean", "empty_maps")),
+    *(f"train/accuracy/{part}{of}" for part in ("", "masked_") for of in ("pairs", "negatives")),
+    *(f"perf/{name}" for name in ("samples_per_second", "seconds_per_step", "data_wait")),
+    *(f"val/{s}/{d}@{k}" for s in ("itc", "itm") for d in ("i2t", "t2i") for k in (1, 5, 10)),
+    *("val/itc/mean", "val/itm/mean", "val/recall"),
+}
+
+
+def merged(args: list[str]) -> dict:
+    ended = program.here([*args, "--print_config"])
+    assert ended.code == 0, ended.err
+    return yaml.safe_load(ended.out)
+
+
+@pytest.fixture(scope="session")
+def last(fitted) -> Path:
+    return fitted / "checkpoints" / "last.ckpt"
+
+
+def test_files_merge_key_by_key_and_flags_win(corpus, tmp_path):
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text("model: {init_args: {contrast: {gamma: 1.5, alpha: 0.1}}}\n")
+    flags = ["--model.init_args.contrast.alpha", "0.2", "--trainer.max_steps", "7"]
+    flags += ["--model.init_args.backbone.init_args.fusion.init_args.heads", "4"]
+    got = merged([*program.arguments("fit", corpus, tmp_path, overlays=[overlay]), *flags])
+    task = got["model"]["init_args"]
+    assert task["contrast"]["alpha"] == 0.2  # the flag
+    assert task["contrast"]["gamma"] == 1.5  # the last file
+    assert task["contrast"]["queue_size"] == 8  # the file before it
+    assert task["contrast"]["momentum"] == 0.995  # the task
+    assert task["contrast"]["per_row"] is False  # the default
+    fusion = task["backbone"]["init_args"]["fusion"]["init_args"]
+    assert (fusion["heads"], fusion["width"]) == (4, 16)
+    assert got["trainer"]["max_steps"] == 7
+    assert got["trainer"]["logger"]["init_args"]["save_dir"] == str(tmp_path)
+    assert got["trainer"]["logger"]["class_path"].endswith("TensorBoardLogger")
+
+
+def test_named_callbacks_merge_by_key(corpus, tmp_path):
+    args = program.arguments("fit", corpus, tmp_path)
+    got = merged([*args, "--checkpoint.every_n_train_steps", "3"])["checkpoint"]
+    kept = {"monitor": "val/recall", "mode": "max", "save_top_k": 1, "every_n_train_steps": 3}
+    assert {name: got[name] for name in kept} == kept
+
+
+def test_image_size_reaches_the_vit(corpus, last, tmp_path):
+    flags = ["--data.init_args.image_size", "48", "--trainer.max_steps", "1"]
+    assert program.here([*program.arguments("fit", corpus, tmp_path), *flags]).code == 0
+    larger = tmp_path / "run" / "checkpoints" / "last.ckpt"
+    tokens = [
+        checkpoint(path)["state_dict"]["backbone.image.vit.pos_embed"].shape[1]
+        for path in (last, larger)
+    ]
+    assert tokens == [1 + 2 * 2, 1 + 3 * 3]
+
+
+def test_a_run_keeps_its_best_and_its_last_weights(fitted, last):
+    steps = {path.name: checkpoint(path)["global_step"] for path in last.parent.iterdir()}
+    assert steps == {"epoch=0-step=3.ckpt": 3, "last.ckpt": 4}  # validated after step 3 alone
+
+
+def checkpoint(path: Path) -> dict:
+    return torch.load(path, weights_only=True)
+
+
+def check_report(report: dict) -> None:
+    outer = {"corpus", "test_size", "chance_r1", "itc", "itm", "train_seconds", "steps"}
+    assert set(report) == outer | {"parameters"}
+    for score in ("itc", "itm"):
+        assert set(report[score]) == {"i2t", "t2i"}
+        for recalls in report[score].values():
+            assert set(recalls) == RECALLS
+            assert 0 <= recalls["r1"] <= recalls["r5"] <= recalls["r10"] == 1  # of six
+
+
+def test_report_of_a_run_that_is_tested_after_it(fitted, corpus, last):
+    report = json.loads((fitted / "report.json").read_text())
+    check_report(report)
+    assert report["corpus"] == str(corpus / "test")
+    assert (report["test_size"], report["steps"]) == (6, 4)
+    assert report["chance_r1"] == pytest.approx(1 / 6)
+    assert 0 < report["train_seconds"] < 120
+    state = checkpoint(last)["state_dict"]
+    own = [t for name, t in state.items() if not name.startswith(("momentum.", "queue."))]
+    assert report["parameters"] == sum(tensor.numel() for tensor in own)
+
+
+def test_result_is_printed_as_a_table(fitted):
+    out = (fitted / "out.txt").read_text()
+    report = json.loads((fitted / "report.json").read_text())
+    values = report["itm"]["t2i"].values()
+    row = next(
+        line for line in out.splitlines() if line.startswith("re-ranked") and "text->" in line
+    )
+    assert row.split()[1:] == ["text->image", *(f"{100 * value:.1f}" for value in values)]
+    assert "contrastive image->text" in out
+    assert str(fitted / "report.json") in out
+
+
+def test_tensorboard_holds_every_figure(fitted):
+    logged = program.scalars(fitted)
+    assert set(logged) >= LOGGED
+    assert any(tag.startswith("lr") for tag in logged)
+    for name in ("train/loss", "train/itc", "perf/data_wait", "train/grad_norm"):
+        assert list(logged[name]) == [0, 1, 2, 3]
+    parts = (logged[f"train/{name}"] for name in ("itc", "itm", "mlm", "soft"))
+    sums = [sum(values) for values in zip(*(part.values() for part in parts), strict=True)]
+    assert list(logged["train/loss"].values()) == pytest.approx(sums)
+    assert list(logged["train/alpha"].values()) == pytest.approx([0, 0.2, 0.4, 0.4])
+    assert all(0 < mean < 1 for mean in logged["train/mask_mean"].values())
+    assert all(0 <= share <= 1 for share in logged["perf/data_wait"].values())
+
+
+def test_config_of_a_run_repeats_it(fitted, tmp_path):
+    config = fitted / "config.yaml"
+    flags = ["--trainer.logger.init_args.save_dir", str(tmp_path), "--then_test", "false"]
+    for _ in range(2):  # the second time into the folder of the first
+        ended = program.here(["fit", "-c", str(config), *flags])
+        assert ended.code == 0, ended.err
+    first = program.scalars(fitted)["train/loss"]
+    assert program.scalars(tmp_path / "run")["train/loss"] == first
+    again = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    given = yaml.safe_load(config.read_text())
+    assert given["model"] == again["model"]
+    assert given["data"] == again["data"]
+
+
+def test_checkpoint_tests_as_the_run_did(fitted, corpus, last, tmp_path):
+    args = program.arguments("test", corpus, tmp_path)
+    assert program.here([*args, "--ckpt_path", str(last)]).code == 0
+    report = json.loads((tmp_path / "run" / "report.json").read_text())
+    check_report(report)
+    assert report["train_seconds"] is None
+    after = json.loads((fitted / "report.json").read_text())
+    assert report == {**after, "train_seconds": None}
+
+
+def test_predictions_are_one_line_a_pair(corpus, last, tmp_path):
+    args = program.arguments("predict", corpus, tmp_path)
+    lines = []
+    for size in ("4", "6"):
+        flags = ["--ckpt_path", str(last), "--data.init_args.eval_batch_size", size]
+        assert program.here([*args, *flags]).code == 0
+        text = (tmp_path / "run" / "predictions.jsonl").read_text()
+        lines.append([json.loads(line) for line in text.splitlines()])
+    first, second = lines
+    assert [line["position"] for line in first] == list(range(6))
+    assert len({line["key"] for line in first}) == len({line["caption"] for line in first}) == 6
+    for one, two in zip(first, second, strict=True):
+        assert set(one) == {"key", "position", "caption", "similarity", "match"}
+        assert -1 <= one["similarity"] <= 1
+        assert 0 < one["match"] < 1
+        assert one["match"] == pytest.approx(two["match"], rel=1e-4)
+        assert one["similarity"] == pytest.approx(two["similarity"], abs=1e-5)

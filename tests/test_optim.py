@@ -1,0 +1,113 @@
+"""AdamW's groups and its schedule against a plain formula."""
+
+import math
+
+import pytest
+import tiny
+import torch
+from torch import nn
+
+from softmask.momentum import Momentum
+from softmask.nn import WordHead
+from softmask.optim import Optim, parameter_groups
+
+OPTIM = Optim(lr=1e-3, weight_decay=0.1, warmup_steps=10, warmup_lr=1e-5, min_lr=1e-4)
+TOTAL = 50
+
+
+class Model(nn.Module):
+    """A backbone, a head whose table is tied to it, and frozen twins."""
+
+    def __init__(self):
+        super().__init__()
+        self.backbone = tiny.backbone()
+        self.words = WordHead(tiny.WIDTH, tiny.VOCAB)
+        self.table = self.backbone.text.table
+        self.momentum = Momentum({"backbone": self.backbone})
+
+
+def test_every_trainable_parameter_stands_in_one_group_and_frozen_ones_in_none():
+    model = Model()
+    grouped = [id(p) for group in parameter_groups(model, 0.1) for p in group["params"]]
+    assert len(grouped) == len(set(grouped))
+    assert set(grouped) == {id(p) for p in model.parameters() if p.requires_grad}
+    assert not set(grouped) & {id(p) for p in model.momentum.parameters()}
+
+
+def test_vectors_and_scalars_do_not_decay():
+    model = Model()
+    decays = {
+        id(p): group["weight_decay"]
+        for group in parameter_groups(model, 0.1)
+        for p in group["params"]
+    }
+    by_name = {n: decays[id(p)] for n, p in model.named_parameters() if p.requires_grad}
+    for name, p in model.named_parameters():
+        if p.requires_grad:
+            assert by_name[name] == (0.1 if p.ndim > 1 else 0.0), name
+    plain = {n for n, decay in by_name.items() if decay == 0}
+    assert {n for n in by_name if n.endswith("bias") or "norm" in n.lower()} <= plain
+    assert "backbone.temperature" in plain
+    assert decays[id(model.table)] == 0.1
+
+
+def expected_lr(step):
+    if step < 10:
+        return 1e-5 + step * (1e-3 - 1e-5) / 10
+    part = min(step - 10, 40) / 40
+    return 1e-4 + (1e-3 - 1e-4) * 0.5 * (1 + math.cos(math.pi * part))
+
+
+def test_schedule_equals_its_formula_at_every_step():
+    for step in range(TOTAL + 20):
+        assert OPTIM.lr * OPTIM.factor(step, TOTAL) == pytest.approx(expected_lr(step), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("step", "lr"), [(0, 1e-5), (5, 5.05e-4), (10, 1e-3), (30, 5.5e-4), (50, 1e-4), (70, 1e-4)]
+)
+def test_schedule_at_its_corners(step, lr):
+    assert OPTIM.lr * OPTIM.factor(step, TOTAL) == pytest.approx(lr, rel=1e-9)
+
+
+def test_schedule_without_warm_up_starts_at_the_peak():
+    optim = Optim(lr=1e-3, warmup_steps=0, min_lr=0.0)
+    assert optim.factor(0, 10) == 1
+    assert optim.factor(10, 10) == pytest.approx(0)
+
+
+def test_run_shorter_than_its_warm_up_only_warms_up():
+    assert [OPTIM.factor(s, 5) for s in range(5)] == [OPTIM.factor(s, TOTAL) for s in range(5)]
+    assert all(0 < OPTIM.factor(s, 5) <= 1 for s in range(20))
+
+
+def test_built_optimizer_follows_the_schedule_in_both_groups():
+    module = nn.Linear(2, 2)
+    optimizer, schedule = OPTIM.build(module, TOTAL)
+    assert isinstance(optimizer, torch.optim.AdamW)
+    for step in range(TOTAL):
+        for group in optimizer.param_groups:
+            assert group["lr"] == pytest.approx(expected_lr(step), rel=1e-9)
+        optimizer.step()
+        schedule.step()
+
+
+def test_built_optimizer_has_the_given_constants():
+    optimizer, _ = Optim(betas=(0.8, 0.9), eps=1e-6, weight_decay=0.3).build(nn.Linear(2, 2), 5)
+    for group in optimizer.param_groups:
+        assert group["betas"] == (0.8, 0.9)
+        assert group["eps"] == 1e-6
+    assert [group["weight_decay"] for group in optimizer.param_groups] == [0.3, 0.0]
+
+
+def test_a_step_decays_matrices_alone():
+    module = nn.Linear(2, 2)
+    with torch.no_grad():
+        module.weight.fill_(1.0)
+        module.bias.fill_(1.0)
+    optimizer, _ = Optim(lr=0.1, warmup_steps=0, weight_decay=0.5).build(module, 10)
+    for p in module.parameters():
+        p.grad = torch.zeros_like(p)
+    optimizer.step()
+    assert torch.allclose(module.weight, torch.tensor(0.95))
+    assert torch.equal(module.bias, torch.ones(2))
