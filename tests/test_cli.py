@@ -67,7 +67,7 @@ def test_image_size_reaches_the_vit(corpus, last, tmp_path):
     assert tokens == [1 + 2 * 2, 1 + 3 * 3]
 
 
-def test_a_run_keeps_its_best_and_its_last_weights(fitted, last):
+def test_a_run_keeps_its_best_and_its_last_weights(last):
     steps = {path.name: checkpoint(path)["global_step"] for path in last.parent.iterdir()}
     assert steps == {"epoch=0-step=3.ckpt": 3, "last.ckpt": 4}  # validated after step 3 alone
 

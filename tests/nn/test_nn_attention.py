@@ -139,6 +139,17 @@ def test_dropout_works_in_training_alone(layer):
     assert not torch.equal(layer(states, other), layer(states, other))
 
 
+@pytest.mark.parametrize("layer", [SelfAttention(6, 2, 0.5), CrossAttention(6, 2, 6, 0.5)])
+def test_dropout_works_on_the_map_too(layer, monkeypatch):
+    monkeypatch.setattr(torch.nn.functional, "dropout", lambda states, *_: states)
+    shake(layer).train()
+    states = draw(2, 5, 6, dtype=torch.float32)
+    own = isinstance(layer, SelfAttention)
+    other = torch.ones(1, 1, 1, 5).bool() if own else layer.project(states)
+    torch.manual_seed(0)
+    assert not torch.equal(layer(states, other), layer(states, other))
+
+
 def test_heads_must_divide_the_width():
     check_heads("text", 12, 3)
     for heads_ in (0, 5):

@@ -71,6 +71,14 @@ def test_first_token_equals_the_whole_pass(fusion, mask):
     assert_same(fusion, fusion.first_token(STATES, mask, fusion.project(TOKENS)), whole)
 
 
+def test_first_token_computes_no_other_in_the_last_layer(fusion, mask):
+    lengths = []
+    for layer in fusion.layers:
+        layer.feed.up.register_forward_pre_hook(lambda _, given: lengths.append(given[0].shape[1]))
+    fusion.first_token(STATES, mask, fusion.project(TOKENS))
+    assert lengths == [5, 5, 1]
+
+
 @pytest.mark.parametrize("start", [1, 2, 3])
 def test_first_token_goes_on_from_any_layer(fusion, mask, start):
     keys = fusion.project(TOKENS)

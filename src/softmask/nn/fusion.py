@@ -9,7 +9,13 @@ from typing import NamedTuple, cast
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from softmask.nn.attention import CrossAttention, SelfAttention, check_heads, soft_mask_kv
+from softmask.nn.attention import (
+    CrossAttention,
+    SelfAttention,
+    check_heads,
+    initial_std,
+    soft_mask_kv,
+)
 
 
 class FeedForward(nn.Module):
@@ -120,7 +126,11 @@ class FusionEncoder(nn.Module):
             FusionLayer(width, heads, hidden or 4 * width, self.image_width, dropout)
             for _ in range(layers)
         )
-        self.apply(_init_bert)
+        std = initial_std(width)
+        for module in self.modules():
+            if isinstance(module, nn.Linear):
+                nn.init.normal_(module.weight, std=std)
+                nn.init.zeros_(module.bias)
 
     def project(self, image: Tensor) -> ImageKeys:
         """Image tokens (B, N, image width) to every layer's keys and values."""
@@ -197,9 +207,3 @@ class FusionEncoder(nn.Module):
 
     def _stack(self) -> list[FusionLayer]:
         return cast(list[FusionLayer], list(self.layers))
-
-
-def _init_bert(module: nn.Module) -> None:
-    if isinstance(module, nn.Linear):
-        nn.init.normal_(module.weight, std=0.02)
-        nn.init.zeros_(module.bias)

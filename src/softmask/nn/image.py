@@ -12,6 +12,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from softmask.errors import InputError
+from softmask.nn.attention import initial_std
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
@@ -57,6 +58,8 @@ class ImageEncoder(nn.Module):
         given = {k: v for k, v in sizes.items() if v is not None}
         self.vit = _create(name, pretrained, image_size, drop_path, given)
         self.width: int = self.vit.num_features
+        if not pretrained:
+            _widen_init(self.vit, self.width)
         rows, columns = self.vit.patch_embed.grid_size
         self.grid = (int(rows), int(columns))
         for key, value in (("mean", mean), ("std", std)):
@@ -74,6 +77,14 @@ class ImageEncoder(nn.Module):
         if pixels.dtype == torch.uint8:
             pixels = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
         return self.vit.forward_features(pixels)
+
+
+@torch.no_grad()
+def _widen_init(vit: VisionTransformer, width: int) -> None:
+    """Bring timm's fresh layers, drawn with 0.02 whatever their width, to a gain for this one."""
+    for module in vit.blocks.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.trunc_normal_(module.weight, std=initial_std(width))
 
 
 def _create(

@@ -8,7 +8,7 @@ from typing import cast
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
-from softmask.nn.attention import check_heads
+from softmask.nn.attention import check_heads, initial_std
 
 
 class TextEncoder(nn.Module):
@@ -48,6 +48,7 @@ class TextEncoder(nn.Module):
             max_position_embeddings=max_positions,
             hidden_dropout_prob=dropout,
             attention_probs_dropout_prob=dropout,
+            initializer_range=initial_std(width),
         )
         self.bert = BertModel(config, add_pooling_layer=False)
         self.bert.set_attn_implementation("sdpa")  # reads boolean masks; eager would add them
