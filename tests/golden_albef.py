@@ -33,7 +33,7 @@ def tensors(name: str) -> dict[str, dict[str, Tensor]]:
 def backbone(sizes: dict[str, Any]) -> Backbone:
     config, bert = sizes["config"], sizes["bert"]
     first = bert["fusion_layer"]
-    vision = dict(width=config["vw"], depth=config["vdepth"], heads=config["vheads"])
+    vision = {"width": config["vw"], "depth": config["vdepth"], "heads": config["vheads"]}
     return Backbone(
         ImageEncoder("deit_tiny_patch16_224.fb_in1k", image_size=config["res"], **vision),
         TextEncoder(

@@ -18,7 +18,7 @@ class Given(PretrainTask):
     negatives: Negatives
 
     def draw_negatives(self, i2t, t2i, same):
-        assert not torch.isnan(i2t).any()
+        assert i2t.shape == t2i.shape == same.shape
         assert same.diagonal().all()
         return self.negatives
 

@@ -28,7 +28,7 @@ class Model(nn.Module):
 
 def test_every_trainable_parameter_stands_in_one_group_and_frozen_ones_in_none():
     model = Model()
-    grouped = [id(p) for group in parameter_groups(model, 0.1) for p in group["params"]]
+    grouped = [id(p) for group in parameter_groups(model, 0.1, 1e-3) for p in group["params"]]
     assert len(grouped) == len(set(grouped))
     assert set(grouped) == {id(p) for p in model.parameters() if p.requires_grad}
     assert not set(grouped) & {id(p) for p in model.momentum.parameters()}
@@ -38,7 +38,7 @@ def test_vectors_and_scalars_do_not_decay():
     model = Model()
     decays = {
         id(p): group["weight_decay"]
-        for group in parameter_groups(model, 0.1)
+        for group in parameter_groups(model, 0.1, 1e-3)
         for p in group["params"]
     }
     by_name = {n: decays[id(p)] for n, p in model.named_parameters() if p.requires_grad}
@@ -111,3 +111,16 @@ def test_a_step_decays_matrices_alone():
     optimizer.step()
     assert torch.allclose(module.weight, torch.tensor(0.95))
     assert torch.equal(module.bias, torch.ones(2))
+
+
+def test_scalars_learn_at_their_own_rate():
+    model = Model()
+    optimizer, schedule = Optim(lr=1e-3, warmup_steps=2, scalar_lr=0.05).build(model, TOTAL)
+    rates = {id(p): group["lr"] for group in optimizer.param_groups for p in group["params"]}
+    others = {rate for key, rate in rates.items() if key != id(model.backbone.temperature)}
+    assert len(others) == 1
+    assert rates[id(model.backbone.temperature)] == pytest.approx(0.05 * others.pop())
+    for _ in range(2):
+        optimizer.step()
+        schedule.step()
+    assert schedule.get_last_lr() == pytest.approx([1e-3, 1e-3, 5e-5])

@@ -20,6 +20,8 @@ class Optim:
         min_lr: learning rate at the end of the cosine.
         betas: of AdamW.
         eps: of AdamW.
+        scalar_lr: learning rate of scalars, which is the temperature, as a share of `lr`; 1 in
+            ALBEF, whose `lr` is small. At 1e-3 the temperature falls before features mean anything.
     """
 
     lr: float = 1e-4
@@ -29,12 +31,13 @@ class Optim:
     min_lr: float = 1e-5
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
+    scalar_lr: float = 1.0
 
     def build(self, module: nn.Module, total_steps: int) -> tuple[AdamW, LambdaLR]:
         """The optimiser of `module`'s trainable parameters and its schedule over a run."""
         fused = all(p.is_cuda for p in module.parameters() if p.requires_grad)
         optimizer = AdamW(
-            parameter_groups(module, self.weight_decay),
+            parameter_groups(module, self.weight_decay, self.lr, self.scalar_lr),
             lr=self.lr,
             betas=self.betas,
             eps=self.eps,
@@ -53,13 +56,27 @@ class Optim:
         return (self.min_lr + (self.lr - self.min_lr) * cosine) / self.lr
 
 
-def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Trainable parameters in two groups: matrices and larger decay; vectors and scalars do not.
+def parameter_groups(
+    module: nn.Module, weight_decay: float, lr: float, scalar_lr: float = 1.0
+) -> list[dict[str, object]]:
+    """Trainable parameters in groups: matrices and larger decay; vectors and scalars do not.
 
     ALBEF also decays its temperature, a side effect of its rule by name; this one does not.
+
+    Args:
+        module: whose parameters.
+        weight_decay: of matrices.
+        lr: learning rate of matrices and vectors.
+        scalar_lr: that of scalars as a share of it.
+
+    Returns:
+        Matrices, vectors, and scalars where there are any.
     """
     trainable = [p for p in module.parameters() if p.requires_grad]
-    return [
+    groups: list[dict[str, object]] = [
         {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
+        {"params": [p for p in trainable if p.ndim == 1], "weight_decay": 0.0},
     ]
+    if scalars := [p for p in trainable if p.ndim == 0]:
+        groups.append({"params": scalars, "weight_decay": 0.0, "lr": lr * scalar_lr})
+    return groups

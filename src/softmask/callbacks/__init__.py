@@ -1,4 +1,4 @@
-"""Callbacks: where to go on from, how fast it goes, what came out, soft masks as pictures, scores on disk."""
+"""Callbacks: where to go on from, speed, results, soft masks as pictures, scores on disk."""
 
 from softmask.callbacks.folder import run_folder
 from softmask.callbacks.last import LastCheckpoint

@@ -9,7 +9,6 @@ from torch.nn import functional as F
 
 from softmask.errors import InputError
 
-
 BERT_STD, BERT_WIDTH = 0.02, 768
 """BERT draws its weights with this deviation at this width."""
 

@@ -92,6 +92,10 @@ class TaskModule(L.LightningModule):
         self.log("train/loss", total.detach(), prog_bar=True, batch_size=len(keys))
         return total
 
+    def on_train_epoch_start(self) -> None:
+        """Set right the step that loggers write: Lightning is one ahead after an epoch's end."""
+        self.trainer.fit_loop.epoch_loop._batches_that_stepped = self.global_step
+
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
         """Make every draw a function of (seed, step, rank), so a resumed run draws the same."""
         seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
