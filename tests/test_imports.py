@@ -30,7 +30,7 @@ ONLY_IN = {
     "lightning": ("softmask.tasks*", "softmask.callbacks*", "softmask.cli", "data_modules*"),
     "pytorch_lightning": (),
     "albumentations": ("data_modules.image",),
-    "webdataset": ("data_modules.write", "data_modules.tar"),
+    "webdataset": ("data_modules.shards", "data_modules.tar", "data_modules.write"),
     "data_modules": ("data_modules*", "softmask.cli"),
 }
 
