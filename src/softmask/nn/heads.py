@@ -7,6 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from softmask.nn.attention import initial_std
+
 
 class Projection(nn.Linear):
     """A class token to the shared space, of unit length: (R, D) to (R, E) in float32."""
@@ -45,7 +47,7 @@ class WordHead(nn.Module):
         self.dense = nn.Linear(width, width)
         self.norm = nn.LayerNorm(width, eps=eps)
         self.bias = nn.Parameter(torch.zeros(vocab_size))
-        nn.init.normal_(self.dense.weight, std=0.02)
+        nn.init.normal_(self.dense.weight, std=initial_std(width))
         nn.init.zeros_(self.dense.bias)
 
     def forward(self, states: Tensor, table: Tensor) -> Tensor:
