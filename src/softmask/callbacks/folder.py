@@ -6,7 +6,7 @@ import lightning.pytorch as L
 
 
 def run_folder(trainer: L.Trainer) -> Path:
-    """The folder of this run, made if it is missing."""
+    """The folder of this run, made if it is missing; all ranks ask, the first one answers."""
     folder = Path(trainer.log_dir or trainer.default_root_dir)
     folder.mkdir(parents=True, exist_ok=True)
     return folder

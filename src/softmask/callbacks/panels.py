@@ -58,9 +58,9 @@ class SoftMaskPanels(Callback):
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draw, and save `soft_mask.png` in the run's folder."""
+        path = run_folder(trainer) / "soft_mask.png"
         drawn = self._draw(trainer, pl_module, "test")
         if drawn is not None:
-            path = run_folder(trainer) / "soft_mask.png"
             Image.fromarray(drawn).save(path)
             print(f"Soft masks:  {path}")
 

@@ -40,6 +40,7 @@ class RunReport(Callback):
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write and print."""
+        path = run_folder(trainer) / "report.json"
         if not isinstance(pl_module, PairTask) or not trainer.is_global_zero:
             return
         parameters = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
@@ -51,7 +52,6 @@ class RunReport(Callback):
             "steps": max(self._steps, trainer.global_step),
             "parameters": parameters,
         }
-        path = run_folder(trainer) / "report.json"
         path.write_text(json.dumps(report, indent=2) + "\n")
         print(table(report))
         print(f"Report:      {path}\nTensorBoard: tensorboard --logdir {path.parent}")

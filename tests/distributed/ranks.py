@@ -1,0 +1,45 @@
+"""Runs a job as several processes that talk over gloo, or as one."""
+
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import program
+import torch
+import training
+from lightning.pytorch.strategies import DDPStrategy
+
+Job = Callable[..., dict[str, Any]]
+"""Takes the number of ranks and its own, then what it is given; gives tensors and plain types."""
+
+
+def on_ranks(job: Job, folder: Path, *args: Any, world: int = 2) -> list[dict[str, Any]]:
+    """What the job gives on each rank; a rank that hangs is killed."""
+    running = []
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "NODE_RANK": "0"}
+    for rank in range(world):
+        given = (job, world, rank, args, folder / f"{rank}.pt")
+        own = {**place, "LOCAL_RANK": str(rank)}
+        running.append(program.start(_answer, given, folder / str(rank), own))
+    ended = [program.finish(one, timeout=100) for one in running]
+    assert [one.code for one in ended] == [0] * world, "".join(one.err[-3000:] for one in ended)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(world)]
+
+
+def trainer(world: int, **options: Any) -> L.Trainer:
+    """A trainer of `world` ranks on this machine's CPU, the same for one but for its strategy."""
+    if world > 1:
+        options |= {"strategy": DDPStrategy(process_group_backend="gloo"), "devices": world}
+    return training.trainer(**options)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def _answer(job: Job, world: int, rank: int, args: tuple[Any, ...], path: Path) -> None:
+    torch.save(job(world, rank, *args), path)

@@ -1,0 +1,83 @@
+"""Pretraining on two ranks is pretraining on one with the joined batch."""
+
+import pytest
+import ranks
+import torch
+import training
+
+from softmask.tasks import Negatives
+
+WORLD, ROWS, STEPS = 2, 4, 3
+TEXT = torch.tensor([[1, 2, 3, 0], [2, 3, 0, 1]])  # of each rank's half
+IMAGE = torch.tensor([[3, 0, 1, 2], [1, 0, 3, 2]])
+MODES = {
+    "all ideas": ({"augment": "shared"}, {}),
+    "two masks, clean views": (
+        {"augment": "separate", "teacher_clean": True, "masks_per_pair": 2},
+        {"clean_image": True},
+    ),
+}
+
+
+class Halves(training.Recorded):
+    """Negatives come from the rank's own half, also where one process has both halves."""
+
+    def draw_negatives(self, i2t, *_):
+        assert i2t.shape == (len(i2t), len(i2t))
+        if len(i2t) == ROWS:
+            return Negatives(text=TEXT[self.global_rank], image=IMAGE[self.global_rank])
+        shift = torch.arange(WORLD)[:, None] * ROWS
+        return Negatives(text=(TEXT + shift).flatten(), image=(IMAGE + shift).flatten())
+
+    def configure_optimizers(self):
+        # AdamW would make steps of equal size of gradients that are noise.
+        return torch.optim.SGD([p for p in self.parameters() if p.requires_grad], lr=0.1)
+
+    def on_before_optimizer_step(self, _):
+        own = {name: p.grad.clone() for name, p in self.named_parameters() if p.requires_grad}
+        self.gradients.append(own)
+
+
+def job(world, rank, mode):
+    options, view = MODES[mode]
+    count = WORLD * ROWS // world
+    batches = [
+        training.batch(
+            count, training.text(**options), skip=step * WORLD * ROWS + rank * count, **view
+        )
+        for step in range(STEPS)
+    ]
+    task = training.task(contrast={"queue_size": 16, "alpha_steps": 2})
+    task.__class__ = Halves
+    task.gradients = []
+    ranks.trainer(world, max_steps=STEPS).fit(task, datamodule=training.Given(batches))
+    masked = [int((batch["mlm_labels"] >= 0).sum()) for batch in batches]
+    state = dict(task.state_dict())
+    return {"losses": task.steps, "gradients": task.gradients, "state": state, "masked": masked}
+
+
+def assert_close(one, two, name):
+    scale = two.abs().max().clamp_min(1e-2)  # sums of larger terms keep their rounding
+    assert ((one - two).abs().max() / scale).item() < 1e-5, name
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_two_ranks_step_as_one_process_does(mode, tmp_path):
+    one = job(1, 0, mode)
+    both = ranks.on_ranks(job, tmp_path, mode)
+    assert any(a != b for a, b in zip(both[0]["masked"], both[1]["masked"], strict=True))
+    for step in range(STEPS):
+        for name, loss in one["losses"][step].items():
+            mean = sum(rank["losses"][step][name] for rank in both) / WORLD
+            assert mean == pytest.approx(loss, rel=1e-5), (step, name)
+        for name, gradient in one["gradients"][step].items():
+            for rank in both:
+                assert_close(rank["gradients"][step][name], gradient, (step, name))
+    for name, value in one["state"].items():
+        first, second = (rank["state"][name] for rank in both)
+        assert first.equal(second), name
+        if value.is_floating_point():
+            assert_close(first, value, name)
+        else:
+            assert first.equal(value), name
+    assert one["state"]["queue.pointer"] == 8  # 24 pairs went through 16 places
