@@ -1,19 +1,25 @@
 """What many tests share: a corpus of fake pairs, and one run of the program on it."""
 
 import os
-
-# Before torch is loaded: the tests are too small for threads.
-os.environ.setdefault("OMP_NUM_THREADS", "1")
-
 from pathlib import Path
 
 import pytest
+
+REPO = Path(__file__).parent.parent
+
+# Before torch is loaded: the tests are too small for threads.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+# What fresh processes import is this tree, whatever is installed.
+os.environ["PYTHONPATH"] = os.pathsep.join([str(REPO / "src"), str(REPO)])
 
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders train (12 pairs: three steps of four), val and test (6 each)."""
+    import program
     from fake import write_fake_pairs
+
+    program.warm_up()
 
     folder = tmp_path_factory.mktemp("corpus")
     for seed, (name, count) in enumerate({"train": 12, "val": 6, "test": 6}.items()):

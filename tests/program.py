@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from multiprocessing import forkserver
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,6 +25,11 @@ SPLITS = {"train": "train", "val": "val", "test": "test", "predict": "test"}
 # A server that has done nothing but import: its children start at once and share no state.
 FRESH = multiprocessing.get_context("forkserver")
 FRESH.set_forkserver_preload(["softmask.cli"])
+
+
+def warm_up() -> None:
+    """Let the server import while the tests begin."""
+    forkserver.ensure_running()
 
 
 class Ended(NamedTuple):

@@ -170,7 +170,9 @@ def test_help_is_given(args, says):
 
 
 def test_module_runs():
-    command = [sys.executable, "-m", "softmask", "--version"]
+    command = [sys.executable, "-m", "softmask", "--help"]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    assert (ended.returncode, ended.stdout[:9]) == (0, "softmask ")
+    assert ended.returncode == 0
+    assert ended.stdout.startswith("usage: softmask ")
+    assert ended.stderr == ""
     assert shutil.which("softmask", path=Path(sys.executable).parent)

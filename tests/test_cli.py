@@ -107,7 +107,9 @@ def test_result_is_printed_as_a_table(fitted):
     )
     assert row.split()[1:] == ["text->image", *(f"{100 * value:.1f}" for value in values)]
     assert "contrastive image->text" in out
-    assert str(fitted / "report.json") in out
+    for name in ("report.json", "soft_mask.png"):
+        assert str(fitted / name) in out
+        assert (fitted / name).stat().st_size > 0
 
 
 def test_tensorboard_holds_every_figure(fitted):
@@ -127,11 +129,13 @@ def test_tensorboard_holds_every_figure(fitted):
 def test_config_of_a_run_repeats_it(fitted, tmp_path):
     config = fitted / "config.yaml"
     flags = ["--trainer.logger.init_args.save_dir", str(tmp_path), "--then_test", "false"]
+    flags += ["--trainer.log_every_n_steps", "2"]
     for _ in range(2):  # the second time into the folder of the first
         ended = program.here(["fit", "-c", str(config), *flags])
         assert ended.code == 0, ended.err
-    first = program.scalars(fitted)["train/loss"]
-    assert program.scalars(tmp_path / "run")["train/loss"] == first
+    first, second = program.scalars(fitted), program.scalars(tmp_path / "run")
+    for tag in ("train/loss", "train/grad_norm", "train/mask_mean"):  # now every other step
+        assert second[tag] == {step: first[tag][step] for step in (1, 3)}, tag
     again = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     given = yaml.safe_load(config.read_text())
     assert given["model"] == again["model"]

@@ -1,6 +1,7 @@
 """Every YAML of conf/ is executed: a new one is found by its folder, or fails the first test."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import program
@@ -9,6 +10,7 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
+from data_modules import WEAK, Distortion
 from softmask.backbone import Backbone
 from softmask.tasks import PretrainTask
 
@@ -98,6 +100,18 @@ def test_overlay_wins_and_does_what_its_name_says(name, corpus, tmp_path):
     assert ended.code == 0, ended.err
     run = tmp_path / "run"
     assert SHOWS[name](program.scalars(run), run)
+
+
+def test_albef_overlay_switches_every_idea_off(corpus, tmp_path):
+    overlay = program.CONF / "overlay" / "albef.yaml"
+    given = plain(merged(program.arguments("fit", corpus, tmp_path, overlays=[overlay])))
+    task, data = given["model"], given["data"]
+    assert (task["contrast"]["gamma"], task["contrast"]["match_ids"]) == (0, False)
+    assert (task["soft_mask"]["weight"], data["text"]["augment"]) == (0, "none")
+    ranges = {
+        name: tuple(v) if isinstance(v, list) else v for name, v in data["distortion"].items()
+    }
+    assert replace(Distortion(**ranges), jitter=WEAK.jitter, blur_sigma=WEAK.blur_sigma) == WEAK
 
 
 @pytest.mark.parametrize("name", names("backbone"))

@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 
+from softmask.errors import InputError
 from softmask.tasks import PretrainTask
 
 STEPS, AN_EPOCH = 7, 3
@@ -136,3 +137,20 @@ def test_init_from_takes_the_weights_alone(whole, corpus, tmp_path, monkeypatch)
     assert logged["train/alpha"][0] == 0
     assert math.isclose(logged["lr/pg1"][0], 1e-5, rel_tol=1e-6)
     assert f"{len(saved)} tensors loaded" in ended.out
+
+
+@pytest.mark.parametrize(("every", "dies", "kept"), [(0, 4, 3), (2, 5, 4), (2, 4, 4)])
+def test_a_run_that_dies_leaves_its_last_state(every, dies, kept, corpus, tmp_path, monkeypatch):
+    real = PretrainTask.training_step
+
+    def step(task, batch, batch_idx):
+        if task.global_step == dies:
+            raise InputError("The lights went out.")
+        return real(task, batch, batch_idx)
+
+    monkeypatch.setattr(PretrainTask, "training_step", step)
+    flags = ["--trainer.max_steps", "7", "--last.every_n_train_steps", str(every)]
+    ended = program.here([*program.arguments("fit", corpus, tmp_path), *flags])
+    assert ended.code == 1
+    assert ended.err.endswith("softmask: The lights went out.\n")
+    assert read(tmp_path / "run" / "checkpoints" / "last.ckpt")["global_step"] == kept

@@ -11,10 +11,11 @@ WORLD, ROWS, STEPS = 2, 4, 3
 TEXT = torch.tensor([[1, 2, 3, 0], [2, 3, 0, 1]])  # of each rank's half
 IMAGE = torch.tensor([[3, 0, 1, 2], [1, 0, 3, 2]])
 MODES = {
-    "all ideas": ({"augment": "shared"}, {}),
-    "two masks, clean views": (
+    "all ideas": ({"augment": "shared"}, {}, {}),
+    "two masks, clean views, own partner alone": (
         {"augment": "separate", "teacher_clean": True, "masks_per_pair": 2},
         {"clean_image": True},
+        {"match_ids": False},
     ),
 }
 
@@ -22,8 +23,8 @@ MODES = {
 class Halves(training.Recorded):
     """Negatives come from the rank's own half, also where one process has both halves."""
 
-    def draw_negatives(self, i2t, *_):
-        assert i2t.shape == (len(i2t), len(i2t))
+    def draw_negatives(self, i2t, t2i, same):
+        self.offered.append(torch.stack([i2t, t2i, same.float()]).detach())
         if len(i2t) == ROWS:
             return Negatives(text=TEXT[self.global_rank], image=IMAGE[self.global_rank])
         shift = torch.arange(WORLD)[:, None] * ROWS
@@ -39,7 +40,7 @@ class Halves(training.Recorded):
 
 
 def job(world, rank, mode):
-    options, view = MODES[mode]
+    options, view, contrast = MODES[mode]
     count = WORLD * ROWS // world
     batches = [
         training.batch(
@@ -47,13 +48,18 @@ def job(world, rank, mode):
         )
         for step in range(STEPS)
     ]
-    task = training.task(contrast={"queue_size": 16, "alpha_steps": 2})
+    task = training.task(contrast={"queue_size": 16, "alpha_steps": 2, **contrast})
     task.__class__ = Halves
-    task.gradients = []
+    task.gradients, task.offered = [], []
     ranks.trainer(world, max_steps=STEPS).fit(task, datamodule=training.Given(batches))
     masked = [int((batch["mlm_labels"] >= 0).sum()) for batch in batches]
-    state = dict(task.state_dict())
-    return {"losses": task.steps, "gradients": task.gradients, "state": state, "masked": masked}
+    return {
+        "losses": task.steps,
+        "gradients": task.gradients,
+        "offered": task.offered,
+        "state": dict(task.state_dict()),
+        "masked": masked,
+    }
 
 
 def assert_close(one, two, name):
@@ -67,17 +73,23 @@ def test_two_ranks_step_as_one_process_does(mode, tmp_path):
     both = ranks.on_ranks(job, tmp_path, mode)
     assert any(a != b for a, b in zip(both[0]["masked"], both[1]["masked"], strict=True))
     for step in range(STEPS):
+        for number, rank in enumerate(both):
+            own = slice(number * ROWS, (number + 1) * ROWS)
+            offered = one["offered"][step][:, own, own]  # similarities, and who is the same
+            assert_close(rank["offered"][step], offered, (step, "offered"))
+            for name, gradient in one["gradients"][step].items():
+                assert_close(rank["gradients"][step][name], gradient, (step, name))
         for name, loss in one["losses"][step].items():
             mean = sum(rank["losses"][step][name] for rank in both) / WORLD
             assert mean == pytest.approx(loss, rel=1e-5), (step, name)
-        for name, gradient in one["gradients"][step].items():
-            for rank in both:
-                assert_close(rank["gradients"][step][name], gradient, (step, name))
-    for name, value in one["state"].items():
-        first, second = (rank["state"][name] for rank in both)
-        assert first.equal(second), name
-        if value.is_floating_point():
-            assert_close(first, value, name)
-        else:
-            assert first.equal(value), name
+    assert_same_state(one["state"], *(rank["state"] for rank in both))
     assert one["state"]["queue.pointer"] == 8  # 24 pairs went through 16 places
+
+
+def assert_same_state(one, first, second):
+    for name, value in one.items():
+        assert first[name].equal(second[name]), name
+        if value.is_floating_point():
+            assert_close(first[name], value, name)
+        else:
+            assert first[name].equal(value), name

@@ -107,30 +107,34 @@ def _create(
             drop_path_rate=drop_path,
             **sizes,  # type: ignore[arg-type]
         )
-    except (OSError, RuntimeError, ConnectionError) as error:
-        if not pretrained:
-            raise InputError(
-                f"timm cannot build '{name}' ({_first_line(error)}): choose a name that "
-                f"timm.list_models(pretrained=True) gives."
-            ) from error
-        raise InputError(
-            f"The weights of '{name}' could not be loaded ({_first_line(error)}). They come from "
-            f"the Hugging Face hub or its cache (HF_HOME): fetch them once on a machine that "
-            f"reaches the hub, or train from scratch with "
-            f"--model.init_args.backbone.image.pretrained=false."
-        ) from error
-    except (TypeError, AssertionError) as error:  # not a ViT, no class token, or odd sizes
-        raise InputError(
-            f"timm cannot build '{name}' as a ViT with a class token and the sizes given "
-            f"({_first_line(error)}): choose a plain ViT or DeiT, such as "
-            f"deit_base_patch16_224.fb_in1k, and a width that its heads divide."
-        ) from error
+    except (OSError, RuntimeError, TypeError, AssertionError) as error:
+        raise InputError(_refusal(name, pretrained, error)) from error
     if not isinstance(vit, VisionTransformer) or vit.num_prefix_tokens != 1:
         raise InputError(
             f"'{name}' is not a ViT with exactly one class token before its patches, which ALBEF's "
             f"matching reads: choose a plain ViT or DeiT, such as deit_base_patch16_224.fb_in1k."
         )
     return vit
+
+
+def _refusal(name: str, pretrained: bool, error: Exception) -> str:
+    reason = _first_line(error)
+    if isinstance(error, TypeError | AssertionError):  # not a ViT, no class token, or odd sizes
+        return (
+            f"timm cannot build '{name}' as a ViT with a class token and the sizes given "
+            f"({reason}): choose a plain ViT or DeiT, such as deit_base_patch16_224.fb_in1k, and a "
+            f"width that its heads divide."
+        )
+    if not pretrained:
+        return (
+            f"timm cannot build '{name}' ({reason}): choose a name that "
+            f"timm.list_models(pretrained=True) gives."
+        )
+    return (
+        f"The weights of '{name}' could not be loaded ({reason}). They come from the Hugging Face "
+        f"hub or its cache (HF_HOME): fetch them once on a machine that reaches the hub, or train "
+        f"from scratch with --model.init_args.backbone.image.pretrained=false."
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -104,7 +104,7 @@ class TaskModule(L.LightningModule):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Log the norm of the gradients, where the loggers will look at it."""
-        if self.trainer.global_step % _log_every(self.trainer) == 0:
+        if (self.trainer.global_step + 1) % _log_every(self.trainer) == 0:
             grads = [p.grad for p in self.parameters() if p.grad is not None]
             self.log("train/grad_norm", torch.nn.utils.get_total_norm(grads))
 
