@@ -52,14 +52,12 @@ class ShardedData(L.LightningDataModule):
         self.paths = {"train": train, "val": val, "test": test, "predict": predict}
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
         self.workers, self.seed, self.window, self.val_limit = workers, seed, window, val_limit
-        least = {
-            "batch_size": batch_size,
-            "eval_batch_size": self.eval_batch_size,
-            "window": window,
-        }
-        for name, value in {**least, "workers": workers + 1, "val_limit": val_limit or 1}.items():
-            if value < 1:
-                raise InputError(f"data.{name} is {getattr(self, name)}: give a positive number.")
+        _check_sizes(
+            {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "window": window}
+            | {"val_limit": val_limit},
+            least=1,
+        )
+        _check_sizes({"workers": workers}, least=0)
         self._shards: dict[str, ShardSet] = {}
         self._loaders: list[BatchLoader] = []
         self._train: PairLoader | None = None
@@ -161,7 +159,8 @@ class ShardedData(L.LightningDataModule):
             path = self.paths[split]
             if path is None:
                 raise InputError(
-                    f"data.{split} is not given: set it to a folder made by `softmask data write`."
+                    f"data.init_args.{split} is not given: set it to a folder made by "
+                    f"`softmask data write`."
                 )
             self._shards[split] = ShardSet(path)
         return self._shards[split]
@@ -180,3 +179,9 @@ class ShardedData(L.LightningDataModule):
             return None
         limit = self.trainer.limit_train_batches
         return max(1, int(steps * limit)) if isinstance(limit, float) else limit or None
+
+
+def _check_sizes(sizes: Mapping[str, int | None], least: int) -> None:
+    for name, value in sizes.items():
+        if value is not None and value < least:
+            raise InputError(f"data.init_args.{name} is {value}: give {least} or more.")

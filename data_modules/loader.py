@@ -142,7 +142,10 @@ class PairLoader(BatchLoader):
             InputError: if the seed or the global batch is another than the saved one.
         """
         own = self.state_dict()
-        for name, advice in (("seed", "data.seed"), ("global_batch", "data.batch_size * devices")):
+        for name, advice in (
+            ("seed", "data.init_args.seed"),
+            ("global_batch", "data.init_args.batch_size * devices"),
+        ):
             if state[name] != own[name]:
                 raise InputError(
                     f"The checkpoint was saved with {name} {state[name]} but this run has "

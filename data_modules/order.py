@@ -23,7 +23,8 @@ def steps_per_epoch(count: int, global_batch: int) -> int:
     if count < global_batch:
         raise InputError(
             f"The training set holds {count} samples but one step takes {global_batch} (batch_size "
-            f"times devices): lower data.batch_size so that the product is at most {count}."
+            f"times devices): lower data.init_args.batch_size so that the product is at most "
+            f"{count}."
         )
     return count // global_batch
 

@@ -33,11 +33,19 @@ IMPOSSIBLE = {
     "missing shard": Mistake(TRAIN + "gone", ("gone/00000.tar", "does not exist")),
     "empty shard": Mistake(TRAIN + "empty", ("empty/00000.tar", "holds no samples")),
     "broken picture": Mistake(TRAIN + "junk", ("sample '0-00003'", "cannot be decoded")),
-    "no training data": Mistake("--data.init_args.train null", ("data.train is not given",)),
-    "no test data": Mistake("--data.init_args.test null", ("data.test is not given",), "test"),
+    "no training data": Mistake(
+        "--data.init_args.train null", ("data.init_args.train is not given",)
+    ),
+    "no validation samples": Mistake("--data.init_args.val_limit 0", ("val_limit is 0", "1 or")),
+    "no evaluation batch": Mistake(
+        "--data.init_args.eval_batch_size 0", ("eval_batch_size is 0", "1 or more")
+    ),
+    "no test data": Mistake(
+        "--data.init_args.test null", ("data.init_args.test is not given",), "test"
+    ),
     "batch of one": Mistake("--data.init_args.batch_size 1", ("batch of 1", "2 or more")),
     "batch of none": Mistake("--data.init_args.batch_size 0", ("batch_size is 0",)),
-    "workers": Mistake("--data.init_args.workers -1", ("workers is -1",)),
+    "workers": Mistake("--data.init_args.workers -1", ("workers is -1", "0 or more")),
     "equal captions": Mistake(TRAIN + "same", ("batch of 4 pairs", "batch_size", "0-000")),
     "fewer samples than a batch": Mistake(
         "--data.init_args.batch_size 16 --model.init_args.contrast.queue_size 16",

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from softmask.batch import PretrainBatch
+from softmask.renames import from_albef
 from softmask.saliency import grad_cam
 from softmask.tasks import Negatives, PretrainTask
-from softmask.weights import fill, from_albef
+from softmask.weights import fill
 
 
 class Given(PretrainTask):

@@ -21,6 +21,7 @@ MAY_IMPORT = {
     "softmask.metrics*": PURE,
     "softmask.saliency": PURE,
     "softmask.queue": PURE,
+    "softmask.renames": PURE,
 }
 
 # What is on the left is imported only by modules on the right.

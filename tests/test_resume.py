@@ -70,7 +70,7 @@ def test_resumed_run_is_the_whole_run(place, whole, corpus, tmp_path):
     assert ended.code == 0, ended.err
     expected, got = program.scalars(whole), program.scalars(tmp_path / "run")
     tags = {tag for tag in expected if tag.startswith(("train/", "lr"))}
-    assert {"train/loss", "train/itc", "train/alpha", "train/temperature", "lr/pg1"} <= tags
+    assert {"train/loss", "train/itc", "train/alpha", "train/temperature", "lr/matrices"} <= tags
     for tag in tags:
         rest = {step: value for step, value in expected[tag].items() if step >= done}
         assert list(rest) == list(range(done, STEPS))
@@ -87,7 +87,7 @@ def test_steps_are_not_all_alike(whole):
     """Or equal losses would prove nothing."""
     logged = program.scalars(whole)
     assert len(set(logged["train/loss"].values())) == STEPS
-    assert len(set(logged["lr/pg1"].values())) == STEPS
+    assert len(set(logged["lr/matrices"].values())) == STEPS
     assert list(logged["train/alpha"].values())[:3] == pytest.approx([0, 0.2, 0.4])
     first, later = (read(whole / "checkpoints" / f"step={n}.ckpt") for n in (1, 4))
     for name in ("queue.image", "momentum.twin.backbone.image_projection.weight"):
@@ -135,7 +135,7 @@ def test_init_from_takes_the_weights_alone(whole, corpus, tmp_path, monkeypatch)
     logged = program.scalars(tmp_path / "run")
     assert list(logged["train/loss"]) == [0, 1]
     assert logged["train/alpha"][0] == 0
-    assert math.isclose(logged["lr/pg1"][0], 1e-5, rel_tol=1e-6)
+    assert math.isclose(logged["lr/matrices"][0], 1e-5, rel_tol=1e-6)
     assert f"{len(saved)} tensors loaded" in ended.out
 
 

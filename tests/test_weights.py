@@ -9,8 +9,9 @@ import torch
 from transformers import BertConfig, BertForMaskedLM, RobertaConfig, RobertaForMaskedLM
 
 from softmask.errors import InputError
+from softmask.renames import from_bert
 from softmask.tasks import Contrast, PretrainTask, SoftMasking
-from softmask.weights import LoadReport, from_bert, load_bert, load_weights
+from softmask.weights import LoadReport, load_bert, load_weights
 
 # Layers are twice the text encoder's: its own, then the fusion encoder's.
 SIZES = {

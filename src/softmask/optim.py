@@ -70,13 +70,13 @@ def parameter_groups(
         scalar_lr: that of scalars as a share of it.
 
     Returns:
-        Matrices, vectors, and scalars where there are any.
+        Matrices, vectors, and scalars where there are any, by these names in the logs.
     """
     trainable = [p for p in module.parameters() if p.requires_grad]
     groups: list[dict[str, object]] = [
-        {"params": [p for p in trainable if p.ndim > 1], "weight_decay": weight_decay},
-        {"params": [p for p in trainable if p.ndim == 1], "weight_decay": 0.0},
+        {"name": "matrices", "params": [p for p in trainable if p.ndim > 1]},
+        {"name": "vectors", "params": [p for p in trainable if p.ndim == 1]},
     ]
     if scalars := [p for p in trainable if p.ndim == 0]:
-        groups.append({"params": scalars, "weight_decay": 0.0, "lr": lr * scalar_lr})
-    return groups
+        groups.append({"name": "scalars", "params": scalars, "lr": lr * scalar_lr})
+    return [{"weight_decay": weight_decay if g["name"] == "matrices" else 0.0, **g} for g in groups]

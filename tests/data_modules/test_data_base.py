@@ -218,11 +218,11 @@ def test_teardown_ends_workers(train):
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"batch_size": 0}, {"eval_batch_size": -1}, {"workers": -1}, {"window": 0}, {"val_limit": -2}],
+    [{"batch_size": 0}, {"eval_batch_size": -1}, {"workers": -1}, {"window": 0}, {"val_limit": 0}],
 )
 def test_numbers_out_of_range(wrong):
     (name, value), *_ = wrong.items()
-    with pytest.raises(InputError, match=rf"data\.{name} is {value}:"):
+    with pytest.raises(InputError, match=rf"data\.init_args\.{name} is {value}:"):
         data(**wrong)
 
 

@@ -156,7 +156,9 @@ def test_global_random_numbers_stay(shards):
 
 def test_another_seed_or_global_batch_is_refused(shards):
     state = loader(shards).state_dict()
-    with pytest.raises(InputError, match=r"saved with seed 0 but this run has 1.*data\.seed"):
+    with pytest.raises(
+        InputError, match=r"saved with seed 0 but this run has 1.*data\.init_args\.seed"
+    ):
         loader(shards, seed=1).load_state_dict(state)
     with pytest.raises(InputError, match=r"global_batch 8 but this run has 4.*batch_size"):
         loader(shards, size=4).load_state_dict(state)

@@ -8,7 +8,7 @@ from transformers import BertConfig
 from transformers.models.bert.modeling_bert import BertLayer
 
 from softmask.nn import FusionLayer
-from softmask.weights import from_bert
+from softmask.renames import from_bert
 
 WIDTH = tiny.WIDTH
 

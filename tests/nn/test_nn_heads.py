@@ -6,7 +6,7 @@ from transformers import BertConfig, BertForMaskedLM
 
 from softmask.losses import itm
 from softmask.nn import Matcher, Projection, WordHead
-from softmask.weights import from_bert
+from softmask.renames import from_bert
 
 WIDTH, VOCAB = tiny.WIDTH, tiny.VOCAB
 

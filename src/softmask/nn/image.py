@@ -11,7 +11,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
-from softmask.errors import InputError
+from softmask.errors import InputError, first_line
 from softmask.nn.attention import initial_std
 
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
@@ -118,7 +118,7 @@ def _create(
 
 
 def _refusal(name: str, pretrained: bool, error: Exception) -> str:
-    reason = _first_line(error)
+    reason = first_line(error)
     if isinstance(error, TypeError | AssertionError):  # not a ViT, no class token, or odd sizes
         return (
             f"timm cannot build '{name}' as a ViT with a class token and the sizes given "
@@ -135,7 +135,3 @@ def _refusal(name: str, pretrained: bool, error: Exception) -> str:
         f"hub or its cache (HF_HOME): fetch them once on a machine that reaches the hub, or train "
         f"from scratch with --model.init_args.backbone.image.pretrained=false."
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
