@@ -179,7 +179,8 @@ def test_a_stage_needs_its_own_data_only(train, val, tmp_path):
     trainer(tmp_path).test(model, module)
     assert model.tested == list(range(7))
     for stage, name in [("fit", "train"), ("validate", "val"), ("predict", "predict")]:
-        with pytest.raises(InputError, match=rf"data\.init_args\.{name} is not given.*softmask data write"):
+        says = rf"data\.init_args\.{name} is not given.*softmask data write"
+        with pytest.raises(InputError, match=says):
             module.setup(stage)
     with pytest.raises(InputError, match="nowhere"):
         PretrainData(train, "nowhere").setup("fit")
