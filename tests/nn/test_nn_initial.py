@@ -9,7 +9,7 @@ from softmask.nn.attention import initial_std
 
 def test_bert_keeps_its_deviation_and_narrow_layers_get_more():
     assert initial_std(768) == pytest.approx(0.02)
-    assert initial_std(192) == pytest.approx(0.04)
+    assert initial_std(192) == pytest.approx(0.08)
 
 
 def test_every_part_draws_with_it():

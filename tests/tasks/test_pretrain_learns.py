@@ -134,3 +134,20 @@ def test_batch_without_negatives_is_refused_before_the_step():
     with pytest.raises(InputError, match=r"batch of 4 pairs.*0-00000"):
         training.trainer().fit(task, datamodule=training.Given([given]))
     assert task.steps == []
+
+
+@pytest.mark.parametrize(("step", "share"), [(0, 0.333), (5, 0.691), (10, 0.909), (20, 0.909)])
+def test_negatives_turn_hard_over_hard_steps(monkeypatch, step, share):
+    """At first all three others are as likely, at the end e^3 / (e^3 + 2) are the likest one."""
+    task = training.task(contrast={"hard_steps": 10})
+    monkeypatch.setattr(type(task), "global_step", step)
+    like = torch.tensor([9.0, 3.0, 0.0, 0.0]).expand(4000, 4)
+    same = torch.tensor([True, False, False, False]).expand(4000, 4)
+    torch.manual_seed(0)
+    for drawn in task.draw_negatives(like, like, same):
+        assert drawn.eq(1).float().mean().item() == pytest.approx(share, abs=0.03)
+        assert not drawn.eq(0).any()
+
+
+def test_negatives_are_hard_from_the_first_step_unless_told():
+    assert training.task().hardness == 1.0

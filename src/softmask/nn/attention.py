@@ -14,12 +14,13 @@ BERT_STD, BERT_WIDTH = 0.02, 768
 
 
 def initial_std(width: int) -> float:
-    """Deviation of fresh weights that gives any width the gain BERT has at its own.
+    """Deviation of fresh weights: BERT's at its own width, more where layers are narrower.
 
-    With BERT's number as it stands, narrow layers would pass on next to nothing at first: 192 wide,
-    the class token hardly hears the words, and short runs do not recover.
+    With BERT's number as it stands, narrow layers pass on next to nothing at first: 192 wide, the
+    class token hardly hears the words, all texts look alike to contrast, and short runs do not
+    recover (CONTRIBUTING.md has the figures).
     """
-    return float(BERT_STD * (BERT_WIDTH / width) ** 0.5)
+    return BERT_STD * BERT_WIDTH / width
 
 
 def check_heads(part: str, width: int, heads: int) -> None:

@@ -87,8 +87,12 @@ class ContrastTask(PairTask):
     @property
     def alpha(self) -> float:
         """Share of the twins' beliefs at this step: a linear ramp, then constant."""
-        steps = self.contrast.alpha_steps
-        return self.contrast.alpha * min(1.0, self.global_step / steps if steps else 1.0)
+        return self.contrast.alpha * self._ramp(self.contrast.alpha_steps)
+
+    @property
+    def hardness(self) -> float:
+        """How much similarity steers the draw of negatives at this step: 0 not at all, 1 wholly."""
+        return self._ramp(self.contrast.hard_steps)
 
     def loaded_weights(self) -> None:
         """Twins start equal to the weights just loaded."""
@@ -147,7 +151,10 @@ class ContrastTask(PairTask):
 
     def draw_negatives(self, i2t: Tensor, t2i: Tensor, same: Tensor) -> Negatives:
         """Draw a hard text for each image and a hard image for each text; all (B, B)."""
-        return Negatives(text=hard_negatives(i2t, same), image=hard_negatives(t2i, same))
+        hard = self.hardness
+        return Negatives(
+            text=hard_negatives(hard * i2t, same), image=hard_negatives(hard * t2i, same)
+        )
 
     def on_train_start(self) -> None:
         """Refuse a queue that the global batch does not divide, before the first step."""
@@ -178,3 +185,7 @@ class ContrastTask(PairTask):
                 f"repeat often."
             )
         return batch
+
+    def _ramp(self, steps: int) -> float:
+        """From 0 at the first step to 1 after `steps`."""
+        return min(1.0, self.global_step / steps) if steps else 1.0

@@ -218,6 +218,7 @@ class PretrainTask(ContrastTask):
                 "train/accuracy/negatives": match_accuracy(logits[pairs:], labels[pairs:]),
                 "train/temperature": self.backbone.temperature.detach(),
                 "train/alpha": self.alpha,
+                "train/hardness": self.hardness,
             },
             batch_size=pairs,
         )
