@@ -7,6 +7,9 @@ from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 
+FUSED_ON = {"cpu", "cuda"}
+"""Devices that have AdamW's fused kernel."""
+
 
 @dataclass(frozen=True)
 class Optim:
@@ -33,15 +36,23 @@ class Optim:
     eps: float = 1e-8
     scalar_lr: float = 1.0
 
-    def build(self, module: nn.Module, total_steps: int) -> tuple[AdamW, LambdaLR]:
-        """The optimiser of `module`'s trainable parameters and its schedule over a run."""
-        fused = all(p.is_cuda for p in module.parameters() if p.requires_grad)
+    def build(
+        self, module: nn.Module, total_steps: int, *, fused: bool = True
+    ) -> tuple[AdamW, LambdaLR]:
+        """The optimiser of `module`'s trainable parameters and its schedule over a run.
+
+        Args:
+            module: whose trainable parameters.
+            total_steps: of the run.
+            fused: one kernel for the step where the device has one, as CPU and CUDA do.
+        """
+        places = {p.device.type for p in module.parameters() if p.requires_grad}
         optimizer = AdamW(
             parameter_groups(module, self.weight_decay, self.lr, self.scalar_lr),
             lr=self.lr,
             betas=self.betas,
             eps=self.eps,
-            fused=fused,
+            fused=fused and places <= FUSED_ON,
         )
         return optimizer, LambdaLR(optimizer, lambda step: self.factor(step, total_steps))
 

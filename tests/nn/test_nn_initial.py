@@ -9,7 +9,8 @@ from softmask.nn.attention import initial_std
 
 def test_bert_keeps_its_deviation_and_narrow_layers_get_more():
     assert initial_std(768) == pytest.approx(0.02)
-    assert initial_std(192) == pytest.approx(0.08)
+    assert initial_std(384) == pytest.approx(0.04)
+    assert initial_std(192) == pytest.approx(1 / 192**0.5)
 
 
 def test_every_part_draws_with_it():
@@ -22,4 +23,4 @@ def test_every_part_draws_with_it():
         ImageEncoder("deit_tiny_patch16_224", image_size=32, depth=1).vit.blocks[0].mlp.fc1.weight,
     ]
     for weight in drawn:
-        assert weight.std().item() == pytest.approx(0.04, rel=0.03)
+        assert weight.std().item() == pytest.approx(1 / 192**0.5, rel=0.03)

@@ -77,6 +77,21 @@ def test_trainer_in_bf16_learns_as_in_full_precision():
     near_full_precision(losses[1], losses[0])
 
 
+@pytest.mark.parametrize(
+    ("precision", "clip", "fused"),
+    [("32-true", 1.0, True), ("bf16-mixed", None, True), ("bf16-mixed", 0.01, False)],
+)
+def test_gradients_are_clipped_in_any_precision(precision, clip, fused):
+    """Lightning refuses a fused optimiser where mixed precision meets clipping."""
+    task = training.task()
+    fit = training.trainer(precision=precision, gradient_clip_val=clip)
+    fit.fit(task, training.Given([training.batch()]))
+    assert bool(fit.optimizers[0].defaults["fused"]) is fused
+    if clip:
+        grads = [p.grad for p in task.parameters() if p.grad is not None]
+        assert torch.nn.utils.get_total_norm(grads).item() <= clip * 1.001
+
+
 def spoilt(given):
     """One picture, already normalised, holds a pixel that is not a number."""
     image = given["image"].float() / 255

@@ -20,7 +20,8 @@ def initial_std(width: int) -> float:
     class token hardly hears the words, all texts look alike to contrast, and short runs do not
     recover (CONTRIBUTING.md has the figures).
     """
-    return BERT_STD * BERT_WIDTH / width
+    # Not beyond the width at which a layer passes on as much as it gets.
+    return float(min(BERT_STD * BERT_WIDTH / width, width**-0.5))
 
 
 def check_heads(part: str, width: int, heads: int) -> None:

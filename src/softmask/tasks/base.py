@@ -6,6 +6,7 @@ from typing import Any, cast
 
 import lightning.pytorch as L
 import torch
+from lightning.pytorch.plugins.precision import MixedPrecision
 from torch import Tensor
 
 from softmask.backbone import Backbone
@@ -48,7 +49,14 @@ class TaskModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine over the whole run, stepped every batch."""
-        optimizer, schedule = self.optim.build(self, int(self.trainer.estimated_stepping_batches))
+        trainer = self.trainer
+        # Lightning does not clip under a fused optimiser in mixed precision: it stops the run.
+        mixed = isinstance(trainer.precision_plugin, MixedPrecision)
+        optimizer, schedule = self.optim.build(
+            self,
+            int(trainer.estimated_stepping_batches),
+            fused=not (mixed and trainer.gradient_clip_val),
+        )
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "lr"},

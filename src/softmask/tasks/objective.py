@@ -20,9 +20,9 @@ class Contrast:
         momentum: of the twins; ALBEF's 0.995, made for 200,000 steps: short runs need less.
         match_ids: candidates with the query's image or caption are positives too, wherever they
             stand; False is ALBEF's pretraining, where only the pair itself is.
-        hard_steps: steps over which the draw of ITM's negatives goes from even to fully hard (ours);
-            0 is ALBEF, whose fusion layers start from BERT's. Fresh ones learn nothing from
-            negatives that are hard from the first step.
+        hard_steps: steps over which ITM's negatives go from evenly drawn to hard (ours); 0 is
+            ALBEF, whose fusion layers start from BERT's. Fresh ones learn nothing from negatives
+            that are hard from the first step.
     """
 
     gamma: float = 2.0
