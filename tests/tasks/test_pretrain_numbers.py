@@ -129,3 +129,25 @@ def test_a_single_loss_is_named_alone():
         task.words.bias[int(given["mlm_labels"][0])] = torch.inf
     with pytest.raises(InputError, match=r"at step 0: mlm=nan\."):
         task.training_step(given, 0)
+
+
+class Steep(training.Recorded):
+    """Its loss is finite, its gradient is not: the slope of a root at nought."""
+
+    def total(self, losses, keys):
+        flat = self.matcher.bias.sum() * 0
+        return super().total({**losses, "steep": flat.sqrt()}, keys)
+
+
+def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_spoilt():
+    task = training.task()
+    task.__class__ = Steep
+    before = {name: p.clone() for name, p in task.named_parameters()}
+    given = training.batch()
+    with pytest.raises(InputError, match=r"not finite at step 0: gradient=nan") as stopped:
+        training.trainer().fit(task, datamodule=training.Given([given]))
+    assert given["key"][0] in str(stopped.value)
+    trained = dict(task.named_parameters())
+    for name, p in before.items():
+        if not name.startswith("momentum."):
+            assert torch.equal(trained[name], p), name

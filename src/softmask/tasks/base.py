@@ -36,6 +36,7 @@ class TaskModule(L.LightningModule):
         self.optim = optim or Optim()
         self.init_from = init_from
         self.guard = FiniteGuard()
+        self._keys: tuple[str, ...] = ()  # of the batch whose gradients come next
 
     def setup(self, stage: str) -> None:
         """Load the starting weights, once, unless the trainer is about to load a checkpoint."""
@@ -50,12 +51,12 @@ class TaskModule(L.LightningModule):
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine over the whole run, stepped every batch."""
         trainer = self.trainer
-        # Lightning does not clip under a fused optimiser in mixed precision: it stops the run.
+        # Lightning does not clip under a fused optimiser in mixed precision: it stops the run. And
+        # with a loss scaler the fused one unscales in its step, after the norm was looked at.
         mixed = isinstance(trainer.precision_plugin, MixedPrecision)
+        looks = trainer.gradient_clip_val or self._scaled()
         optimizer, schedule = self.optim.build(
-            self,
-            int(trainer.estimated_stepping_batches),
-            fused=not (mixed and trainer.gradient_clip_val),
+            self, int(trainer.estimated_stepping_batches), fused=not (mixed and looks)
         )
         return {
             "optimizer": optimizer,
@@ -92,6 +93,7 @@ class TaskModule(L.LightningModule):
         Raises:
             InputError: one of them is not finite.
         """
+        self._keys = tuple(keys)
         self.guard.watch(losses, self.global_step, keys)
         total = torch.stack(list(losses.values())).sum()
         self.log_dict(
@@ -111,10 +113,20 @@ class TaskModule(L.LightningModule):
         torch.manual_seed((seed * 1_000_003 + step) * 65_537 + self.global_rank)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Log the norm of the gradients, where the loggers will look at it."""
+        """Guard the norm of the gradients, and log it where the loggers will look at it.
+
+        Raises:
+            InputError: it is not finite; a loss can be when its gradient is not.
+        """
+        grads = [p.grad for p in self.parameters() if p.grad is not None]
+        norm = torch.nn.utils.get_total_norm(grads)
+        if not self._scaled():  # a loss scaler skips such steps by itself
+            self.guard.watch({"gradient": norm}, self.global_step, self._keys)
         if (self.trainer.global_step + 1) % _log_every(self.trainer) == 0:
-            grads = [p.grad for p in self.parameters() if p.grad is not None]
-            self.log("train/grad_norm", torch.nn.utils.get_total_norm(grads))
+            self.log("train/grad_norm", norm)
+
+    def _scaled(self) -> bool:
+        return getattr(self.trainer.precision_plugin, "scaler", None) is not None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Name the task in its checkpoint, after the last look at its losses."""

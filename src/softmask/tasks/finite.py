@@ -1,4 +1,4 @@
-"""A non-finite loss stops the run by name before its weights reach a checkpoint."""
+"""A non-finite loss or gradient stops the run by name before its weights reach a checkpoint."""
 
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -61,7 +61,7 @@ class FiniteGuard:
 
 def _message(bad: list[str], step: int, keys: tuple[str, ...]) -> str:
     return (
-        f"The loss is not finite at step {step}: {', '.join(bad)}. The batch held the samples "
+        f"Training is not finite at step {step}: {', '.join(bad)}. The batch held the samples "
         f"{', '.join(keys)}. The checkpoint before this step is untouched: lower "
         f"model.init_args.optim.lr, use trainer.precision bf16-mixed or 32-true, or look at these "
         f"samples, then resume from it with --ckpt_path."
