@@ -18,11 +18,11 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test env lint format type check board clean $(TASKS) \
+.PHONY: help demo test env lint format type check bench-data bench-scale board clean $(TASKS) \
 	$(TASKS:%=debug-%) $(TASKS:%=validate-%) $(TASKS:%=test-%) $(TASKS:%=predict-%)
 
 help:
-	@sed -nE -e 's/^([a-z]+):.* ## /\1|/p' -e 's/^## ([^:]+): /\1|/p' Makefile \
+	@sed -nE -e 's/^([a-z-]+):.* ## /\1|/p' -e 's/^## ([^:]+): /\1|/p' Makefile \
 		| awk -F '|' '{ printf "  %-17s %s\n", $$1, $$2 }'
 	@echo
 	@echo '  <task>            $(or $(TASKS),none yet)'
@@ -74,12 +74,20 @@ $(TASKS:%=test-%): test-%: .venv/.stamp-demo
 $(TASKS:%=predict-%): predict-%: .venv/.stamp-demo
 	$(BIN)/softmask predict $(call CONF,$*) --ckpt_path "$(CKPT)" $(ARGS)
 
+# One thread each: what is counted is the work of a core.
+bench-data: .venv/.stamp-dev ## measure the training data: pictures/s per core, memory of a worker
+	@OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -m benchmarks.loader $(ARGS)
+
+bench-scale: .venv/.stamp-dev ## measure index, order and resume of ten million pairs, for docs/scale.md
+	@OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.scale $(ARGS)
+	@$(BIN)/python docs/fill_scale.py
+
 board: .venv/.stamp-demo ## show the runs in TensorBoard
 	@$(BIN)/tensorboard --logdir runs
 
 clean: ## remove build leftovers and caches; data, runs and .venv stay
 	@rm -rf build dist src/softmask.egg-info .mypy_cache .ruff_cache .pytest_cache
-	@find src data_modules tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find src data_modules benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the environment ---------------------------------------------------------------------------
 

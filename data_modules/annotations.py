@@ -1,57 +1,60 @@
-"""Read tables of pictures and captions (CSV or JSON lines), and split them.
+"""Read pictures and captions from any format, and split them.
 
 Rows of one picture become one group with several captions.
 """
 
-import csv
-import json
 import random
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
+from data_modules.formats.albef import read_albef
+from data_modules.formats.coco import read_coco
+from data_modules.formats.detect import annotation_files, detect
+from data_modules.formats.group import Group, Rows, merge
+from data_modules.formats.img2dataset import read_img2dataset
+from data_modules.formats.karpathy import read_karpathy
+from data_modules.formats.table import read_csv, read_jsonl, read_parquet
 from softmask.errors import InputError
 
 SPLITS = ("train", "val", "test")
 
+Format = Literal["auto", "csv", "jsonl", "parquet", "coco", "karpathy", "albef", "img2dataset"]
 
-@dataclass
-class Group:
-    """A picture's file name, its captions, its split if the table gives one, other columns."""
+READERS: dict[str, Callable[[Path], Rows]] = {
+    "csv": read_csv,
+    "jsonl": read_jsonl,
+    "parquet": read_parquet,
+    "coco": read_coco,
+    "karpathy": read_karpathy,
+    "albef": read_albef,
+    "img2dataset": read_img2dataset,
+}
 
-    image: str
-    captions: list[str]
-    split: str | None
-    meta: dict[str, object] = field(default_factory=dict)
 
-
-def read_annotations(file: Path) -> list[Group]:
-    """Read a table with the columns image and caption (or captions, a list), and maybe split.
+def read_annotations(place: Path, format: Format = "auto") -> list[Group]:
+    """Read captions.
 
     Args:
-        file: .csv with a header line, or .jsonl with an object on each line.
+        place: a file, a folder with files of one format, or a folder of img2dataset.
+        format: how they are written; auto finds out and says what it saw.
 
     Returns:
         One group for each picture, in the order of their first rows.
 
     Raises:
-        InputError: if the file or a row cannot be used.
+        InputError: if the format is not known, or a file or a row cannot be used.
     """
-    groups: dict[str, Group] = {}
-    for number, row in _rows(file):
-        group = _group(row, f"Row {number} of {file}")
-        known = groups.setdefault(group.image, group)
-        if known is group:
-            continue
-        if known.split != group.split:
-            raise InputError(
-                f"Row {number} of {file} puts {group.image!r} into the split {group.split!r} but "
-                f"an earlier row into {known.split!r}: keep each picture in one split."
-            )
-        known.captions += [text for text in group.captions if text not in known.captions]
+    if format == "auto":
+        found = detect(place)
+        name, files = found.format, found.files
+        print(f"{place}: read as {name}, for {found.saw}")
+    else:
+        name, files = format, annotation_files(place, format)
+    groups = merge(row for file in files for row in READERS[name](file))
     if not groups:
-        raise InputError(f"{file} has no rows: give one line for each caption.")
-    return list(groups.values())
+        raise InputError(f"{place} has no rows: give one line for each caption.")
+    return groups
 
 
 def split_groups(
@@ -130,35 +133,3 @@ def _clusters(groups: list[Group]) -> list[list[Group]]:
             for caption in member.captions:
                 cluster_of[" ".join(caption.lower().split())] = merged
     return list(clusters.values())
-
-
-def _rows(file: Path) -> Iterable[tuple[int, dict[str, object]]]:
-    if file.suffix not in (".csv", ".jsonl"):
-        raise InputError(f"{file} is neither .csv nor .jsonl: convert the captions to one of them.")
-    try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            if file.suffix == ".csv":
-                yield from enumerate(csv.DictReader(lines), start=2)
-                return
-            for number, line in enumerate(lines, start=1):
-                if line.strip():
-                    yield number, json.loads(line)
-    except (OSError, UnicodeDecodeError, ValueError, csv.Error) as error:
-        raise InputError(f"{file} cannot be read ({error}): give a table in UTF-8.") from error
-
-
-def _group(row: object, place: str) -> Group:
-    if not isinstance(row, dict) or not row.get("image"):
-        raise InputError(f"{place} has no image: give the columns image and caption.")
-    captions = row.get("captions", [row.get("caption")])
-    if not isinstance(captions, list) or not captions or not all(map(_is_text, captions)):
-        raise InputError(f"{place} has an empty caption: fill it in or remove the row.")
-    used = ("image", "caption", "captions", "split")
-    # CSV rows that are too long or too short have a column without name or value.
-    meta = {name: value for name, value in row.items() if name not in used and name and value}
-    split = row.get("split")
-    return Group(str(row["image"]), list(captions), str(split) if split else None, meta)
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and bool(value.strip())

@@ -6,13 +6,22 @@ training data.
 
 from abc import abstractmethod
 from collections.abc import Mapping
+from typing import Any
 
 import lightning.pytorch as L
+import torch
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_info
 
-from data_modules.loader import BatchLoader, EvaluationLoader, Make, PairLoader
-from data_modules.order import EvaluationPlan, TrainPlan
+from data_modules.batches import Maker
+from data_modules.identity import check_hash
+from data_modules.loader import BatchLoader, EvaluationLoader, PairLoader
+from data_modules.mixture import MixedPlan, Source
+from data_modules.order import EvaluationPlan
+from data_modules.reasons import Reason
 from data_modules.shards import ShardSet
+from data_modules.store import StoreOptions
+from softmask.drops import READ, Tally
 from softmask.errors import InputError
 
 STAGES = {"fit": "train", "validate": "val", "test": "test", "predict": "predict"}
@@ -22,7 +31,8 @@ class ShardedData(L.LightningDataModule):
     """Training in a shuffled order that any number of ranks and workers shares; exact evaluation.
 
     Args:
-        train: shards to fit: a folder, an index.json, a .tar, or a pattern.
+        train: shards to fit: a folder, an index.json, a .tar, or a pattern, here or at an address
+            such as s3://bucket/train; or sources with weights, [{path: ..., weight: ...}, ...].
         val: shards to validate.
         test: shards to test.
         predict: shards to predict.
@@ -32,11 +42,13 @@ class ShardedData(L.LightningDataModule):
         seed: of the order and of the augmentation.
         window: samples shuffled together; less keeps reading near fewer shards.
         val_limit: validate the first samples only.
+        store: how shards of addresses are fetched and kept.
+        max_drop_rate: share of bad training samples that others replace before the run stops.
     """
 
     def __init__(
         self,
-        train: str | None,
+        train: str | list[Source] | None,
         val: str | None,
         test: str | None = None,
         predict: str | None = None,
@@ -47,29 +59,39 @@ class ShardedData(L.LightningDataModule):
         seed: int = 0,
         window: int = 10_000,
         val_limit: int | None = None,
+        store: StoreOptions = StoreOptions(),  # noqa: B008 (frozen)
+        max_drop_rate: float = 0.01,
     ) -> None:
         super().__init__()
-        self.paths = {"train": train, "val": val, "test": test, "predict": predict}
+        paths = {"train": train, "val": val, "test": test, "predict": predict}
+        self.paths: dict[str, str | list[Source] | None] = {**paths}
+        self.store = store
         self.batch_size, self.eval_batch_size = batch_size, eval_batch_size or batch_size
         self.workers, self.seed, self.window, self.val_limit = workers, seed, window, val_limit
-        _check_sizes(
+        check_sizes(
             {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "window": window}
             | {"val_limit": val_limit},
             least=1,
         )
-        _check_sizes({"workers": workers}, least=0)
+        check_sizes({"workers": workers}, least=0)
+        if not 0 <= max_drop_rate <= 1:
+            raise InputError(
+                f"data.init_args.max_drop_rate is {max_drop_rate}: give a share from 0 to 1."
+            )
+        self.max_drop_rate, self.tally = max_drop_rate, Tally(max_drop_rate)
         self._shards: dict[str, ShardSet] = {}
         self._loaders: list[BatchLoader] = []
         self._train: PairLoader | None = None
         self._resume: Mapping[str, int] | None = None
+        self._resume_hash: str | None = None
 
     @abstractmethod
-    def make_train(self) -> Make:
-        """Give the function from training samples and epoch to a batch; it must pickle."""
+    def make_train(self) -> Maker:
+        """Give what makes training batches of samples."""
 
     @abstractmethod
-    def make_evaluation(self) -> Make:
-        """Give the function from evaluation samples to a batch; it must pickle."""
+    def make_evaluation(self) -> Maker:
+        """Give what makes evaluation batches of samples."""
 
     def setup(self, stage: str) -> None:
         """Open the shards of a stage.
@@ -79,8 +101,10 @@ class ShardedData(L.LightningDataModule):
         """
         needed = STAGES[stage]
         self._open(needed)
-        if stage == "fit" and self.paths["val"] is not None:
-            self._open("val")
+        if stage == "fit":
+            self.tally = Tally(self.max_drop_rate)
+            if self.paths["val"] is not None:
+                self._open("val")
 
     def teardown(self, stage: str) -> None:  # noqa: ARG002 (Lightning's signature)
         """End the worker processes."""
@@ -89,45 +113,69 @@ class ShardedData(L.LightningDataModule):
         self._loaders.clear()
         self._train = None
 
-    def state_dict(self) -> dict[str, Mapping[str, int]]:
-        """Give the training loader's place.
+    def state_dict(self) -> dict[str, Any]:
+        """Give the loader's place, what was dropped until there, the data's hash; all ranks ask.
 
         Lightning restores a loader's own state only in the middle of an epoch; after a checkpoint
         of an epoch's end, epoch 0 would come again.
         """
-        return {"train": self._train.state_dict()} if self._train else {}
+        if self._train is None:
+            return {}
+        place = {"train": self._train.state_dict(), "dropped": self.dropped()}
+        return {**place, "hash": self._open("train").hash}
 
-    def load_state_dict(self, state_dict: dict[str, Mapping[str, int]]) -> None:
+    def dropped(self) -> dict[str, int]:
+        """Count the training samples read, and those dropped by reason; all ranks must ask."""
+        names = [READ, *Reason]
+        own = self.tally.state_dict()
+        counts = torch.tensor([own.get(name, 0) for name in names])
+        if self.trainer is not None:
+            strategy = self.trainer.strategy
+            counts = strategy.reduce(counts.to(strategy.root_device), reduce_op="sum").cpu()
+        found = dict(zip(map(str, names), counts.tolist(), strict=True))
+        return {name: count for name, count in found.items() if count or name == READ}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Let the next training loader begin at a saved place."""
         fits = self.trainer is not None and self.trainer.state.fn == TrainerFn.FITTING
         self._resume = state_dict.get("train") if fits else None
+        self._resume_hash = state_dict.get("hash")
+        # The first rank goes on from the counts of all; the others add what they see from here.
+        if fits and self._topology()[0] == 0 and "dropped" in state_dict:
+            self.tally.load_state_dict(state_dict["dropped"])
 
     def train_dataloader(self) -> PairLoader:
         """Give the training loader, at the first batch of epoch 0 or where a checkpoint was saved.
 
         Raises:
-            InputError: if the samples do not fill a step, or the checkpoint has another order.
+            InputError: if the samples do not fill a step, or the checkpoint has another order or
+                other data.
         """
         rank, world = self._topology()
         shards = self._open("train")
-        plan = TrainPlan(
-            shards.counts,
+        plan = MixedPlan(
+            shards.sources,
+            shards.weights,
             self.batch_size,
             rank=rank,
             world=world,
             seed=self.seed,
             window=self.window,
         )
+        maker = self.make_train()
         loader = PairLoader(
             shards,
             plan,
-            self.make_train(),
+            maker.batch,
             workers=self.workers,
+            item=maker.item,
+            tally=self.tally,
             stop=self._limit(plan.steps),
             same_epoch=self._overfits(),
         )
         if self._resume is not None:
             loader.load_state_dict(self._resume)
+            check_hash(self._resume_hash, shards.hash, shards.path)
             self._resume = None
         self._train = loader
         self._loaders.append(loader)
@@ -150,19 +198,21 @@ class ShardedData(L.LightningDataModule):
         count = len(shards) if limit is None else min(limit, len(shards))
         rank, world = self._topology()
         plan = EvaluationPlan(count, self.eval_batch_size, rank=rank, world=world)
-        loader = EvaluationLoader(shards, plan, self.make_evaluation(), workers=self.workers)
+        maker = self.make_evaluation()
+        loader = EvaluationLoader(shards, plan, maker.batch, workers=self.workers, item=maker.item)
         self._loaders.append(loader)
         return loader
 
     def _open(self, split: str) -> ShardSet:
         if split not in self._shards:
             path = self.paths[split]
-            if path is None:
+            if not path:
                 raise InputError(
                     f"data.init_args.{split} is not given: set it to a folder made by "
                     f"`softmask data write`."
                 )
-            self._shards[split] = ShardSet(path)
+            shards = self._shards[split] = ShardSet(path, self.store)
+            rank_zero_info(f"Data to {split}: {len(shards)} samples, hash {shards.hash}")
         return self._shards[split]
 
     def _topology(self) -> tuple[int, int]:
@@ -181,7 +231,16 @@ class ShardedData(L.LightningDataModule):
         return max(1, int(steps * limit)) if isinstance(limit, float) else limit or None
 
 
-def _check_sizes(sizes: Mapping[str, int | None], least: int) -> None:
+def check_sizes(sizes: Mapping[str, int | None], least: int) -> None:
+    """Refuse numbers that are too small.
+
+    Args:
+        sizes: by the option's name; None passes.
+        least: the smallest that can work.
+
+    Raises:
+        InputError: if one is smaller.
+    """
     for name, value in sizes.items():
         if value is not None and value < least:
             raise InputError(f"data.init_args.{name} is {value}: give {least} or more.")

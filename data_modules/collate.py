@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from data_modules.image import Pixels
+from data_modules.decode import Pixels
 from data_modules.text import Ids, TextDraw
 from softmask.batch import IGNORE, PairBatch, PretrainBatch
 

@@ -2,8 +2,11 @@
 
 from jsonargparse import auto_cli
 
+from data_modules.check import check_shards
 from data_modules.emoji import write_emoji
+from data_modules.index_tars import index_tars
 from data_modules.pairs import write_pairs
+from data_modules.stats import write_stats
 
 
 def main(args: list[str]) -> None:
@@ -16,7 +19,13 @@ def main(args: list[str]) -> None:
         InputError: if the user's input cannot be used.
     """
     auto_cli(
-        {"write": write_pairs, "emoji": write_emoji},
+        {
+            "write": write_pairs,
+            "index": index_tars,
+            "check": check_shards,
+            "stats": write_stats,
+            "emoji": write_emoji,
+        },
         args=args,
         as_positional=False,
         prog="softmask data",

@@ -1,26 +1,36 @@
-"""Pictures: decoded, resized for evaluation, distorted for training.
+"""Pictures: resized for evaluation, distorted for training.
 
 Pixels are uint8 of shape (H, W, 3), RGB where nothing else is said.
 """
 
 import math
-import os
 import random
-import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data_modules.decode import Pixels as Pixels
+from data_modules.pipeline import Pipeline
+from data_modules.sheet import Sheet, centred, draw_crop, resize, shifted
+from data_modules.tone import (
+    autocontrast,
+    blur,
+    brighten,
+    colour,
+    equalize,
+    jitter,
+    mirror,
+    sharpen,
+)
 from softmask.errors import InputError
 
-# Its import asks the network for a newer version otherwise.
-os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"
-import albumentations as A  # type: ignore[import-untyped]
-
-Pixels = NDArray[np.uint8]
+Operation = Callable[[Sheet], object]
+"""One change of RandAugment, in place."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +52,8 @@ class Distortion:
         rand_magnitude: RandAugment's strength, 0 to 10.
         rand_prob: probability that a draw is applied.
         fill: gray that turns and shifts bring in, 0 to 255.
+        pipeline: file of an albumentations pipeline (`albumentations.save`) that replaces all of
+            these.
     """
 
     crop_scale: tuple[float, float] = (0.2, 1.0)
@@ -56,6 +68,7 @@ class Distortion:
     rand_magnitude: float = 7
     rand_prob: float = 0.5
     fill: int = 128
+    pipeline: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse values out of range."""
@@ -89,33 +102,9 @@ WEAK = Distortion(jitter_prob=0, gray_prob=0, blur_prob=0)
 """ALBEF's augmentation: crop, flip and RandAugment."""
 
 
-def decode(data: bytes, source: str) -> Pixels:
-    """Decode a JPEG, PNG or WebP.
-
-    Args:
-        data: the file's bytes.
-        source: shard and key, for the error.
-
-    Raises:
-        InputError: if it is no whole picture.
-    """
-    pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR) if data else None
-    if pixels is None:
-        raise InputError(
-            f"The picture of {source} cannot be decoded: remove the sample or write it again from "
-            "a whole JPEG, PNG or WebP file."
-        )
-    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB), np.uint8)
-
-
 def evaluate(pixels: Pixels, size: int) -> Pixels:
-    """Resize to a square, bicubic as ALBEF does; shrinking more than 2x averages areas instead.
-
-    Without it OpenCV's bicubic would skip pixels.
-    """
-    shrink = min(pixels.shape[:2]) > 2 * size
-    method = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(pixels, (size, size), interpolation=method), np.uint8)
+    """Resize to a square, the whole picture."""
+    return resize(pixels, size)
 
 
 def on_white(pixels: np.ndarray[Any, Any]) -> Pixels:
@@ -140,86 +129,92 @@ def on_white(pixels: np.ndarray[Any, Any]) -> Pixels:
 class Distort:
     """The training augmentation, repeatable by seed.
 
+    Small crops are coloured and blurred before they are spread, with the blur that the spreading
+    turns into the one drawn; see Sheet.
+
     Args:
         options: see Distortion.
         size: side of the square it gives, in pixels.
-
-    Raises:
-        InputError: if the options hold values out of range.
     """
 
     def __init__(self, options: Distortion, size: int) -> None:
-        try:
-            with warnings.catch_warnings():
-                # albumentations only warns of arguments that it then ignores.
-                warnings.simplefilter("error", UserWarning)
-                self._compose = A.Compose(_stages(options, size))
-        except (ValueError, UserWarning) as error:
-            reason = " ".join(str(error).split())
-            raise InputError(
-                f"{options} cannot be used: mend the value named here: {reason}"
-            ) from error
+        self.options, self.size = options, size
+        self._operations = tuple(operations(options.rand_magnitude, size).values())
+        self._own = Pipeline(options.pipeline, size) if options.pipeline else None
 
     def __call__(self, pixels: Pixels, seed: int) -> Pixels:
         """Distort a picture; the same seed gives the same result in every process."""
-        # set_random_seed would start every stage with the same draw: flipped would mean blurred.
-        self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
-        return np.ascontiguousarray(self._compose(image=pixels)["image"])
+        if self._own:
+            return self._own(pixels, seed)
+        options, rng = self.options, random.Random(seed)
+        high, wide = pixels.shape[:2]
+        crop = pixels[draw_crop(high, wide, options.crop_scale, options.crop_ratio, rng)]
+        high, wide = crop.shape[:2]
+        sheet = Sheet(crop, self.size, options.fill)
+        self._flip(sheet, rng)
+        self._colour(sheet, rng)
+        self._blur(sheet, rng)
+        for _ in range(options.rand_ops):
+            if rng.random() < options.rand_prob:
+                # Each draw chooses among all, so one kind may come twice, as in RandAugment.
+                rng.choice(rng.choice(self._operations))(sheet)
+        result = sheet.lay()
+        if result.ndim == 2:
+            return np.asarray(cv2.cvtColor(result, cv2.COLOR_GRAY2RGB), np.uint8)
+        return result
+
+    def _flip(self, sheet: Sheet, rng: random.Random) -> None:
+        if rng.random() < self.options.flip:
+            sheet.change(mirror)
+
+    def _colour(self, sheet: Sheet, rng: random.Random) -> None:
+        matrix = None
+        if rng.random() < self.options.jitter_prob:
+            mean = np.array([*cv2.mean(sheet.pixels)[:3], 1])
+            matrix = jitter(mean, self.options.jitter, rng)
+        gray = rng.random() < self.options.gray_prob
+        if matrix is not None or gray:
+            sheet.change(partial(colour, matrix=matrix, gray=gray))
+
+    def _blur(self, sheet: Sheet, rng: random.Random) -> None:
+        if rng.random() < self.options.blur_prob:
+            sigma = rng.uniform(*self.options.blur_sigma)
+            high, wide = (side / self.size for side in sheet.pixels.shape[:2])
+            sheet.change(partial(blur, sigma_x=sigma * wide, sigma_y=sigma * high))
 
 
-def _stages(options: Distortion, size: int) -> list[A.BasicTransform | A.BaseCompose]:
-    brightness, contrast, saturation, hue = options.jitter
-    crop = A.RandomResizedCrop(
-        (size, size),
-        scale=options.crop_scale,
-        ratio=options.crop_ratio,
-        interpolation=cv2.INTER_CUBIC,
-        area_for_downscale="image",
-    )
-    jitter = A.ColorJitter(brightness, contrast, saturation, hue, p=options.jitter_prob)
-    stages = [
-        (1.0, crop),
-        (options.flip, A.HorizontalFlip(p=options.flip)),
-        (options.jitter_prob, jitter),
-        (options.gray_prob, A.ToGray(p=options.gray_prob)),
-        (options.blur_prob, A.GaussianBlur(0, options.blur_sigma, p=options.blur_prob)),
-    ]
-    chosen = [stage for probability, stage in stages if probability > 0]
-    if options.rand_prob > 0:
-        choice = _rand_choices(options.rand_magnitude, options.fill)
-        # Each draw chooses among all, so one kind may come twice, as in RandAugment.
-        chosen += [A.OneOf(choice, p=options.rand_prob) for _ in range(options.rand_ops)]
-    return chosen
+def operations(magnitude: float, size: int) -> dict[str, tuple[Operation, ...]]:
+    """Give RandAugment's operations; those with two ways move by the whole magnitude in either.
 
-
-def _rand_choices(magnitude: float, fill: int) -> list[A.BasicTransform | A.BaseCompose]:
+    Args:
+        magnitude: 0 to 10.
+        size: side of the square in pixels.
+    """
     level = magnitude / 10
     factor = 0.1 + 1.8 * level
-    shear = math.degrees(math.atan(0.3 * level))
-    shift = 10 / 256 * level  # 10 pixels at 256
+    shear, shift, turn = 0.3 * level, 10 / 256 * level * size, math.radians(30 * level)
 
-    def both(option: str, low: object, high: object) -> A.OneOf:
-        # RandAugment moves by the whole magnitude, one way or the other.
-        ways = [A.Affine(**{option: way}, fill=fill, p=1) for way in (low, high)]
-        return A.OneOf(ways, p=1)
+    def enhance(function: Callable[[Pixels], Pixels]) -> tuple[Operation, ...]:
+        return (partial(Sheet.change, function=function),)
 
-    return [
-        A.NoOp(p=1),
-        A.AutoContrast(p=1),
-        A.Equalize(p=1),
-        A.ColorJitter((factor, factor), (1, 1), (1, 1), (0, 0), p=1),
-        _sharpness(factor),
-        both("shear", {"x": (-shear, -shear), "y": (0, 0)}, {"x": (shear, shear), "y": (0, 0)}),
-        both("shear", {"x": (0, 0), "y": (-shear, -shear)}, {"x": (0, 0), "y": (shear, shear)}),
-        both("translate_percent", {"x": -shift, "y": 0}, {"x": shift, "y": 0}),
-        both("translate_percent", {"x": 0, "y": -shift}, {"x": 0, "y": shift}),
-        both("rotate", (-30 * level, -30 * level), (30 * level, 30 * level)),
-    ]
+    def moves(make: Callable[[float], NDArray[np.float64]], by: float) -> tuple[Operation, ...]:
+        ways = make(-by), make(by)
+        return tuple(partial(Sheet.move, matrix=way) for way in ways)
+
+    return {
+        "identity": (Sheet.stay,),
+        "autocontrast": enhance(autocontrast),
+        "equalize": enhance(equalize),
+        "brightness": enhance(partial(brighten, factor=factor)),
+        "sharpness": (partial(Sheet.change, function=partial(sharpen, factor=factor), late=True),),
+        "shear_x": moves(lambda by: centred(np.array([[1, by], [0, 1]]), size), shear),
+        "shear_y": moves(lambda by: centred(np.array([[1, 0], [by, 1]]), size), shear),
+        "translate_x": moves(lambda by: shifted(by, 0), shift),
+        "translate_y": moves(lambda by: shifted(0, by), shift),
+        "rotate": moves(lambda by: centred(_turn(by), size), turn),
+    }
 
 
-def _sharpness(factor: float) -> A.BasicTransform:
-    if factor <= 1:
-        return A.NoOp(p=1)
-    # This alpha makes the kernel the usual one: factor * picture + (1 - factor) * smoothed.
-    alpha = (factor - 1) / 13
-    return A.Sharpen((alpha, alpha), (1, 1), method="kernel", p=1)
+def _turn(angle: float) -> NDArray[np.float64]:
+    cosine, sine = math.cos(angle), math.sin(angle)
+    return np.array([[cosine, -sine], [sine, cosine]])

@@ -1,51 +1,26 @@
 """The loaders that Lightning is handed: whole batches, made in worker processes."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import os
+import signal
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import repeat
+from multiprocessing import parent_process
+from threading import Thread
 from typing import Any
 
 import cv2
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from data_modules.order import EvaluationPlan, Positions, TrainPlan
-from data_modules.shards import Sample, ShardSet
+from data_modules.batches import Batch, Batches, Made, Make, Place, as_sample
+from data_modules.order import EvaluationPlan, TrainPlan, fitting_devices
+from data_modules.replace import Item, Refusing, Replacing
+from data_modules.shards import ShardSet
+from softmask.drops import Tally
 from softmask.errors import InputError
 
-Batch = Mapping[str, Any]
-Make = Callable[[Sequence[Sample], int], Batch]
-"""Samples and the epoch to a batch."""
-Plan = Callable[[int, int], Positions]
-"""Epoch and step to the positions of a batch."""
-Place = tuple[int, int]
-"""Epoch and step."""
-
 PREFETCH = 4  # batches each worker keeps ready
-
-
-class Batches(Dataset[Batch | InputError]):
-    """Batches by (epoch, step), read and made where they are asked for.
-
-    A user's mistake comes as a value: raised in a worker, its message would drown in a traceback.
-
-    Args:
-        shards: the samples.
-        plan: (epoch, step) to positions.
-        make: samples to a batch.
-    """
-
-    def __init__(self, shards: ShardSet, plan: Plan, make: Make) -> None:
-        self.shards, self.plan, self.make = shards, plan, make
-
-    def __getitem__(self, place: Place) -> Batch | InputError:
-        """Make one batch."""
-        epoch, step = place
-        try:
-            samples = [self.shards.read(int(position)) for position in self.plan(epoch, step)]
-            return self.make(samples, epoch)
-        except InputError as error:
-            return error
 
 
 class BatchLoader:
@@ -59,13 +34,13 @@ class BatchLoader:
 
     def __init__(self, batches: Batches, places: Iterable[Place], workers: int) -> None:
         self._batches, self._places, self._workers = batches, places, workers
-        self._loader: DataLoader[Batch | InputError] | None = None
+        self._loader: DataLoader[Made | InputError] | None = None
 
     def close(self) -> None:
         """End the workers; a later pass starts new ones."""
         self._loader = None
 
-    def _start(self) -> Iterator[Batch]:
+    def _start(self) -> Iterator[Made]:
         if self._loader is None:
             self._loader = DataLoader(
                 self._batches,
@@ -76,7 +51,7 @@ class BatchLoader:
                 prefetch_factor=PREFETCH if self._workers else None,
                 persistent_workers=self._workers > 0,
                 pin_memory=torch.cuda.is_available(),
-                worker_init_fn=_one_thread,
+                worker_init_fn=_settle,
                 # Its own generator: a pass must not move the random numbers that dropout draws.
                 generator=torch.Generator(),
             )
@@ -92,7 +67,9 @@ class PairLoader(BatchLoader):
     Args:
         shards: the training samples.
         plan: the order.
-        make: samples to a batch.
+        make: items to a batch.
+        item: a sample to what `make` stacks, or BadSample; samples go as they are unless given.
+        tally: counts the samples and those that others stand for.
         workers: processes that make batches; 0 makes them here.
         stop: steps of an epoch when less than the plan's, as Trainer(limit_train_batches) wants.
         same_epoch: give epoch 0 again and again, as Trainer(overfit_batches) wants.
@@ -105,12 +82,16 @@ class PairLoader(BatchLoader):
         make: Make,
         *,
         workers: int,
+        item: Item = as_sample,
+        tally: Tally | None = None,
         stop: int | None = None,
         same_epoch: bool = False,
     ) -> None:
         self.plan = plan
         self._cursor = Cursor(plan.steps if stop is None else min(stop, plan.steps), same_epoch)
-        super().__init__(Batches(shards, plan, make), self._cursor, workers)
+        self.tally = tally or Tally()
+        fetch = Replacing(shards, item, plan.seed)
+        super().__init__(Batches(fetch, plan, make), self._cursor, workers)
 
     def __len__(self) -> int:
         """Count the steps of a whole epoch, also when the next pass begins in the middle."""
@@ -120,8 +101,10 @@ class PairLoader(BatchLoader):
         """Give the rest of the epoch."""
         return self._hand_out(self._start())
 
-    def _hand_out(self, batches: Iterator[Batch]) -> Iterator[Batch]:
-        for batch in batches:
+    def _hand_out(self, batches: Iterator[Made]) -> Iterator[Batch]:
+        for batch, drops in batches:
+            self.tally.add(self.plan.batch_size, drops)
+            self.tally.check(whole_epoch=self._cursor.step + 1 == self._cursor.stop)
             # Before the batch leaves: Lightning never comes back after the last one.
             self._cursor.advance()
             yield batch
@@ -132,6 +115,8 @@ class PairLoader(BatchLoader):
             "epoch": self._cursor.epoch,
             "step": self._cursor.step,
             "seed": self.plan.seed,
+            "window": self.plan.window,
+            "samples": sum(self.plan.counts),
             "global_batch": self.plan.batch_size * self.plan.world,
         }
 
@@ -139,19 +124,24 @@ class PairLoader(BatchLoader):
         """Go to a saved place.
 
         Raises:
-            InputError: if the seed or the global batch is another than the saved one.
+            InputError: if what gives places a meaning is not what was saved.
         """
         own = self.state_dict()
-        for name, advice in (
-            ("seed", "data.init_args.seed"),
-            ("global_batch", "data.init_args.batch_size * devices"),
-        ):
-            if state[name] != own[name]:
+        for name, found in state.items():
+            if name in own and name not in ("epoch", "step") and found != own[name]:
                 raise InputError(
-                    f"The checkpoint was saved with {name} {state[name]} but this run has "
-                    f"{own[name]}: set {advice} to {state[name]}, or start anew from its weights."
+                    f"The checkpoint was saved with {name} {found} but this run has {own[name]}: "
+                    f"{self._mend(name, found)}, or start anew from its weights "
+                    f"(model.init_args.init_from)."
                 )
-        self._cursor.epoch, self._cursor.step = state["epoch"], state["step"]
+        self._cursor.epoch, self._cursor.step = self.tally.start = state["epoch"], state["step"]
+
+    def _mend(self, name: str, saved: int) -> str:
+        if name == "global_batch":
+            return fitting_devices(saved, self.plan.world)
+        if name == "samples":
+            return f"give data.init_args.train the data set of {saved} samples"
+        return f"set data.init_args.{name} to {saved}"
 
 
 class EvaluationLoader(BatchLoader):
@@ -160,14 +150,23 @@ class EvaluationLoader(BatchLoader):
     Args:
         shards: the samples.
         plan: the order.
-        make: samples to a batch.
+        make: items to a batch.
+        item: a sample to what `make` stacks, or BadSample; samples go as they are unless given.
         workers: processes that make batches; 0 makes them here.
     """
 
-    def __init__(self, shards: ShardSet, plan: EvaluationPlan, make: Make, *, workers: int) -> None:
+    def __init__(
+        self,
+        shards: ShardSet,
+        plan: EvaluationPlan,
+        make: Make,
+        *,
+        workers: int,
+        item: Item = as_sample,
+    ) -> None:
         self.plan = plan
         places = [(0, step) for step in range(plan.steps)]
-        super().__init__(Batches(shards, plan, make), places, workers)
+        super().__init__(Batches(Refusing(shards, item), plan, make), places, workers)
 
     def __len__(self) -> int:
         """Count the batches."""
@@ -175,7 +174,7 @@ class EvaluationLoader(BatchLoader):
 
     def __iter__(self) -> Iterator[Batch]:
         """Give all batches."""
-        return self._start()
+        return (made.batch for made in self._start())
 
 
 @dataclass
@@ -208,7 +207,7 @@ class Cursor:
             self.epoch, self.step = self.epoch + 1, 0
 
 
-def _raise_errors(batches: Iterator[Batch | InputError]) -> Iterator[Batch]:
+def _raise_errors(batches: Iterator[Made | InputError]) -> Iterator[Made]:
     for batch in batches:
         if isinstance(batch, InputError):
             # A new one: a frame that raises its own variable holds itself, and the workers with it.
@@ -220,5 +219,17 @@ def _as_is(batch: Any) -> Any:  # noqa: ANN401 (one type in, the same out)
     return batch
 
 
-def _one_thread(worker: int) -> None:  # noqa: ARG001 (the interface wants it)
+def _settle(worker: int) -> None:  # noqa: ARG001 (the interface wants it)
     cv2.setNumThreads(0)
+    # Schedulers tell every process of a job to go; a worker that did so by itself would take the
+    # run with it before its state is saved. No thread is here yet, so all will block the signal.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    process = parent_process()  # under a fork server it is not what the system calls the parent
+    parent = process and process.pid
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != parent:
+        pass
+    os._exit(0)

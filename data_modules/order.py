@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from softmask.errors import InputError
 
 Positions = NDArray[np.int64]
+Counts = tuple[int, ...]
+"""Samples of each shard, in storage order."""
 
 
 def steps_per_epoch(count: int, global_batch: int) -> int:
@@ -30,7 +32,7 @@ def steps_per_epoch(count: int, global_batch: int) -> int:
 
 
 def epoch_positions(
-    counts: tuple[int, ...], seed: int, epoch: int, window: int, start: int, stop: int
+    counts: Counts, seed: int, epoch: int, window: int, start: int, stop: int
 ) -> Positions:
     """Give the samples at places start..stop of an epoch.
 
@@ -65,6 +67,30 @@ def batch_places(step: int, batch_size: int, rank: int, world: int) -> tuple[int
     return start, start + batch_size
 
 
+def fitting_devices(global_batch: int, devices: int) -> str:
+    """Say how a global batch is had with this many devices, or with how many it can be.
+
+    Args:
+        global_batch: wanted samples of a step on all devices.
+        devices: there are.
+
+    Returns:
+        What to set, in words.
+    """
+    fitting = [n for n in range(1, global_batch + 1) if global_batch % n == 0]
+    if devices in fitting:
+        return f"set data.init_args.batch_size to {global_batch // devices}"
+    below = max(n for n in fitting if n < devices)
+    nearest = [below, *[n for n in fitting if n > devices][:1]]
+    choices = " or ".join(
+        f"trainer.devices={n} with data.init_args.batch_size={global_batch // n}" for n in nearest
+    )
+    return (
+        f"{devices} devices cannot share {global_batch} samples evenly, the nearest that can are "
+        f"{' and '.join(map(str, nearest))}; set {choices}"
+    )
+
+
 class TrainPlan:
     """Which samples a rank takes at each step; the global batch is the same for any topology.
 
@@ -82,7 +108,7 @@ class TrainPlan:
 
     def __init__(
         self,
-        counts: tuple[int, ...],
+        counts: Counts,
         batch_size: int,
         *,
         rank: int,
@@ -92,11 +118,19 @@ class TrainPlan:
     ) -> None:
         self.counts, self.batch_size, self.rank, self.world = counts, batch_size, rank, world
         self.seed, self.window = seed, window
-        self.steps = steps_per_epoch(sum(counts), batch_size * world)
+        self.steps = steps_per_epoch(self.length, batch_size * world)
+
+    @property
+    def length(self) -> int:
+        """Places of an epoch."""
+        return sum(self.counts)
 
     def __call__(self, epoch: int, step: int) -> Positions:
         """Give the samples of this rank's part of a step, (B,)."""
-        start, stop = batch_places(step, self.batch_size, self.rank, self.world)
+        return self.positions(epoch, *batch_places(step, self.batch_size, self.rank, self.world))
+
+    def positions(self, epoch: int, start: int, stop: int) -> Positions:
+        """Give the samples at places of an epoch, (stop - start,)."""
         return epoch_positions(self.counts, self.seed, epoch, self.window, start, stop)
 
 
@@ -126,14 +160,15 @@ class EvaluationPlan:
         return self._positions[step * self.batch_size : (step + 1) * self.batch_size]
 
 
-@lru_cache(maxsize=4)
+# A mixture works in one window of each source, at times in two.
+@lru_cache(maxsize=8)
 def _window_permutation(seed: int, epoch: int, index: int, length: int) -> Positions:
     # Three numbers before, four here: the streams of shards and windows never meet.
     return np.random.default_rng([seed, epoch, 1, index]).permutation(length).astype(np.int64)
 
 
-@lru_cache(maxsize=2)
-def _shard_sequence(counts: tuple[int, ...], seed: int, epoch: int) -> tuple[Positions, Positions]:
+@lru_cache(maxsize=8)
+def _shard_sequence(counts: Counts, seed: int, epoch: int) -> tuple[Positions, Positions]:
     sizes = np.asarray(counts, dtype=np.int64)
     order = np.random.default_rng([seed, epoch, 0]).permutation(len(sizes))
     ends = np.cumsum(sizes[order])

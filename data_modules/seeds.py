@@ -10,5 +10,6 @@ def sample_seed(seed: int, epoch: int, key: str) -> int:
 
 def hash63(text: str) -> int:
     """Give a text's number, 63 bits: fits an int64, equal for equal texts only."""
-    digest = blake2b(text.encode("utf-8"), digest_size=8).digest()
+    # Names in a tar that are no UTF-8 come with halves of characters.
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
     return int.from_bytes(digest, "big") >> 1

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from webdataset.tariterators import base_plus_ext  # type: ignore[import-untyped]
 
+from data_modules.walk import Entry, walk
 from softmask.errors import InputError
 
 
@@ -17,25 +18,35 @@ class Member(NamedTuple):
     size: int
 
 
+StoredSample = tuple[str, dict[str, Member]]
+"""A key, and where its columns lie."""
+
+
 class TarShard:
     """A tar opened for random access; members are grouped as WebDataset does.
 
     Args:
         file: an uncompressed tar.
+        name: for messages, where it is not the file's.
 
     Raises:
         InputError: if it is no whole tar, or holds links or paths that lead out of it.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, name: str | None = None) -> None:
         self.file = file
-        self._samples = _scan(file)
+        self._samples = _scan(file, name or str(file))
         self._descriptor: int | None = None
 
     @property
     def count(self) -> int:
         """Samples in the tar."""
         return len(self._samples)
+
+    @property
+    def samples(self) -> list[StoredSample]:
+        """Where everything lies, in storage order."""
+        return self._samples
 
     def read(self, number: int) -> tuple[str, dict[str, bytes]]:
         """Read sample `number`: its key and its columns by extension."""
@@ -60,17 +71,23 @@ class TarShard:
             self.close()
 
 
-def _scan(file: Path) -> list[tuple[str, dict[str, Member]]]:
-    samples: list[tuple[str, dict[str, Member]]] = []
+def _scan(file: Path, name: str) -> list[StoredSample]:
+    samples: list[StoredSample] = []
     end = 0
     try:
+        # Every worker looks through every shard of a large set, so this look counts.
+        if (entries := walk(file)) is not None:
+            for entry in entries:
+                if not is_meta(entry.name):
+                    _add(samples, name, entry)
+            return samples
         with tarfile.open(file, mode="r:") as tar:
             for info in tar:
                 end = info.offset_data + -(-info.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
-                if info.isdir() or _is_meta(info.name):
+                if info.isdir() or is_meta(info.name):
                     continue
-                _refuse_unsafe(file, info)
-                _add(samples, file, info)
+                _refuse_unsafe(name, info)
+                _add(samples, name, Entry(info.name, info.offset_data, info.size))
         with file.open("rb") as data:
             data.seek(end)
             # tarfile takes a header that is cut off for the end; a whole tar ends in zeros.
@@ -78,13 +95,13 @@ def _scan(file: Path) -> list[tuple[str, dict[str, Member]]]:
                 raise tarfile.ReadError("its end is missing")
     except (tarfile.TarError, OSError) as error:
         raise InputError(
-            f"The shard {file} is no whole, uncompressed tar ({error}): copy or write it again."
+            f"The shard {name} is no whole, uncompressed tar ({error}): copy or write it again."
         ) from error
     return samples
 
 
-def _add(samples: list[tuple[str, dict[str, Member]]], file: Path, info: tarfile.TarInfo) -> None:
-    key, column = base_plus_ext(info.name)
+def _add(samples: list[StoredSample], shard: str, entry: Entry) -> None:
+    key, column = base_plus_ext(entry.name)
     if key is None:
         return
     if not samples or samples[-1][0] != key:
@@ -92,20 +109,22 @@ def _add(samples: list[tuple[str, dict[str, Member]]], file: Path, info: tarfile
     columns = samples[-1][1]
     if column.lower() in columns:
         raise InputError(
-            f"The shard {file} holds {info.name!r} twice: write it again with one file each."
+            f"The shard {shard} holds {entry.name!r} twice: write it again with one file each."
         )
-    columns[column.lower()] = Member(info.offset_data, info.size)
+    columns[column.lower()] = Member(entry.offset, entry.size)
 
 
-def _is_meta(name: str) -> bool:
-    first = name.split("/", 1)[0]
-    return first.startswith("__") and first.endswith("__")
+def is_meta(name: str) -> bool:
+    """Tell whether a member is no part of a sample."""
+    first, last = name.split("/", 1)[0], name.rsplit("/", 1)[-1]
+    # macOS puts ._a.jpg before a.jpg: in a folder its key would be the folder's name.
+    return last.startswith(".") or (first.startswith("__") and first.endswith("__"))
 
 
-def _refuse_unsafe(file: Path, info: tarfile.TarInfo) -> None:
+def _refuse_unsafe(shard: str, info: tarfile.TarInfo) -> None:
     path = PurePosixPath(info.name)
     if not info.isreg() or info.issparse() or path.is_absolute() or ".." in path.parts:
         raise InputError(
-            f"The shard {file} holds {info.name!r}, which is a link, a device or a path that leads "
-            "out of the tar: write it again with plain files only."
+            f"The shard {shard} holds {info.name!r}, which is a link, a device or a path that "
+            "leads out of the tar: write it again with plain files only."
         )

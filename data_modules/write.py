@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -35,12 +35,12 @@ class Pair(NamedTuple):
 
 @dataclass(frozen=True)
 class Shard:
-    """One line of the index."""
+    """One line of the index; a shard that was only counted has no sha256."""
 
     name: str
     count: int
     bytes: int
-    sha256: str
+    sha256: str = ""
 
 
 def write_shards(
@@ -76,10 +76,10 @@ def write_shards(
     shards: list[Shard] = []
     for first in stream:
         part = chain([first], islice(stream, shard_size - 1))
-        shards.append(_write_shard(part, folder, f"{len(shards):05d}.tar"))
+        shards.append(write_shard(part, folder, f"{len(shards):05d}.tar"))
     if not shards:
         raise InputError(f"There is nothing to write to {folder}: give at least one picture.")
-    return _write_index(shards, folder, notes or {})
+    return write_index(shards, folder, notes or {})
 
 
 def columns(pair: Pair) -> dict[str, bytes]:
@@ -111,35 +111,72 @@ def columns(pair: Pair) -> dict[str, bytes]:
     }
 
 
-def _write_shard(pairs: Iterator[Pair], folder: Path, name: str) -> Shard:
-    # The leading dot keeps a half-written shard out of every *.tar.
-    partial = folder / f".{name}.partial"
+def write_shard(pairs: Iterable[Pair], folder: Path, name: str) -> Shard:
+    """Write one shard; it gets its name when it is whole and on the disk.
+
+    Args:
+        pairs: in the order in which they are stored.
+        folder: that exists.
+        name: of the shard.
+
+    Raises:
+        InputError: if a pair's key, extension or captions cannot be stored.
+    """
+    # The leading dot keeps a half-written shard out of every *.tar; the number keeps a process
+    # that outlives its killed parent out of the file of the next one.
+    partial = folder / f".{name}.{os.getpid()}.partial"
     count = 0
     try:
-        with partial.open("wb") as file, TarWriter(file, encoder=False, mtime=0) as tar:
-            for pair in pairs:
-                tar.write({"__key__": pair.key, **columns(pair)})
-                count += 1
-        with partial.open("rb") as whole:
-            digest = hashlib.file_digest(whole, "sha256").hexdigest()
-        size = partial.stat().st_size
+        with partial.open("wb") as file:
+            with TarWriter(file, encoder=False, mtime=0) as tar:
+                for pair in pairs:
+                    tar.write({"__key__": pair.key, **columns(pair)})
+                    count += 1
+            file.flush()
+            os.fsync(file.fileno())
+        digest, size = hash_file(partial), partial.stat().st_size
         os.replace(partial, folder / name)
     finally:
         partial.unlink(missing_ok=True)
     return Shard(name, count, size, digest)
 
 
-def _write_index(shards: list[Shard], folder: Path, notes: Mapping[str, object]) -> int:
+def hash_file(file: Path) -> str:
+    """Give a file's SHA-256."""
+    with file.open("rb") as whole:
+        return hashlib.file_digest(whole, "sha256").hexdigest()
+
+
+def write_index(shards: Sequence[Shard], folder: Path, notes: Mapping[str, object]) -> int:
+    """Write index.json.
+
+    Args:
+        shards: in the order in which they are read.
+        folder: that holds them.
+        notes: "credit", "license" and the like.
+
+    Returns:
+        Samples in all shards.
+    """
     count = sum(shard.count for shard in shards)
-    digests = "".join(shard.sha256 for shard in shards)
     index = {
         "format": FORMAT,
         "count": count,
-        "hash": hashlib.sha256(digests.encode("ascii")).hexdigest(),
+        # One hash stands for all bytes, or there is none.
+        **({"hash": _hash_all(shards)} if all(shard.sha256 for shard in shards) else {}),
         **notes,
-        "shards": [asdict(shard) for shard in shards],
+        "shards": [_line(shard) for shard in shards],
     }
-    partial = folder / f".{INDEX}.partial"
+    partial = folder / f".{INDEX}.{os.getpid()}.partial"
     partial.write_text(json.dumps(index, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     os.replace(partial, folder / INDEX)
     return count
+
+
+def _hash_all(shards: Iterable[Shard]) -> str:
+    digests = "".join(shard.sha256 for shard in shards)
+    return hashlib.sha256(digests.encode("ascii")).hexdigest()
+
+
+def _line(shard: Shard) -> dict[str, object]:
+    return {name: value for name, value in asdict(shard).items() if value != ""}

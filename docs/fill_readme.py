@@ -6,19 +6,23 @@ from pathlib import Path
 from softmask.callbacks import table
 
 ROOT = Path(__file__).parent.parent
-OPEN, CLOSE = "<!-- demo -->", "<!-- /demo -->"
+
+
+def between(text: str, name: str, said: str) -> str:
+    """Put lines between the marks <!-- name --> and <!-- /name --> of a text."""
+    opening, closing = f"<!-- {name} -->", f"<!-- /{name} -->"
+    before, _, rest = text.partition(opening)
+    return f"{before}{opening}\n{said}{closing}{rest.partition(closing)[2]}"
 
 
 def filled(readme: str, report: dict[str, object]) -> str:
     """Put the table of a report between the marks of a README."""
-    before, _, rest = readme.partition(OPEN)
-    after = rest.partition(CLOSE)[2]
     minutes = float(str(report["train_seconds"])) / 60
     said = (
         f"{report['steps']} steps took {minutes:.1f} minutes on two CPU cores and ended with\n\n"
         f"```\n{table(report)}\n```\n"
     )
-    return f"{before}{OPEN}\n{said}{CLOSE}{after}"
+    return between(readme, "demo", said)
 
 
 if __name__ == "__main__":

@@ -128,6 +128,8 @@ def _child(
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.environ.update(environment)
     sys.argv = ["softmask"]
+    # Its worker processes are its own children, not the server's, which would outlive its death.
+    multiprocessing.set_start_method(None, force=True)
     function(*args)
 
 

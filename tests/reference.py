@@ -63,15 +63,22 @@ def focal_per_term(
 
 
 def focal_per_row(
-    i2t: Tensor, t2i: Tensor, target_i2t: Tensor, target_t2i: Tensor, gamma: float
+    i2t: Tensor,
+    t2i: Tensor,
+    target_i2t: Tensor,
+    target_t2i: Tensor,
+    positive: Tensor,
+    gamma: float,
 ) -> float:
-    """Form B: the row's whole loss times (1 - its belief in its targets)^gamma."""
-
-    def row_loss(log_p: Row, y: Row) -> float:
-        solved = math.fsum(math.exp(c) * b for c, b in zip(log_p, y, strict=True))
-        return -((1 - solved) ** gamma) * math.fsum(b * c for b, c in zip(y, log_p, strict=True))
-
-    return _both(row_loss, i2t, t2i, target_i2t, target_t2i)
+    """Form B (METHOD 1.2): the row's whole loss times (1 - p_gt)^gamma."""
+    total = 0.0
+    for logits, targets in ((i2t, target_i2t), (t2i, target_t2i)):
+        for row, y, known in zip(_rows(logits), _rows(targets), positive.tolist(), strict=True):
+            log_p = log_softmax(row)
+            found = math.fsum(math.exp(c) for c, k in zip(log_p, known, strict=True) if k)
+            loss = -math.fsum(b * c for b, c in zip(y, log_p, strict=True))
+            total += (1 - found) ** gamma * loss / len(logits) / 2
+    return total
 
 
 def itm(logits: Tensor, match: Tensor) -> float:

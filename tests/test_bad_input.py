@@ -32,7 +32,17 @@ IMPOSSIBLE = {
     "missing folder": Mistake(TRAIN + "nowhere", ("wrong/nowhere", "softmask data write")),
     "missing shard": Mistake(TRAIN + "gone", ("gone/00000.tar", "does not exist")),
     "empty shard": Mistake(TRAIN + "empty", ("empty/00000.tar", "holds no samples")),
-    "broken picture": Mistake(TRAIN + "junk", ("sample '0-00003'", "cannot be decoded")),
+    "broken picture": Mistake(
+        "--data.init_args.test {wrong}/junk",
+        ("sample '0-00003'", "unknown_picture", "softmask data check"),
+        "test",
+    ),
+    "too many broken pictures": Mistake(
+        TRAIN + "junk --trainer.max_steps 6",
+        ("1 of 12", "unknown_picture 1 (8.33%)", "max_drop_rate"),
+    ),
+    "drop rate": Mistake("--data.init_args.max_drop_rate 2", ("max_drop_rate is 2", "from 0 to 1")),
+    "pixel limit": Mistake("--data.init_args.max_pixels 0", ("max_pixels is 0", "1 or more")),
     "no training data": Mistake(
         "--data.init_args.train null", ("data.init_args.train is not given",)
     ),
@@ -52,7 +62,9 @@ IMPOSSIBLE = {
         ("12 samples", "takes 16", "at most 12"),
     ),
     "queue": Mistake(INIT + ".contrast.queue_size 10", ("queue_size=10", "8 or 12", "batch_size")),
-    "negative queue": Mistake(INIT + ".contrast.queue_size -8", ("queue_size=-8", "0 for no")),
+    "negative queue": Mistake(
+        INIT + ".contrast.queue_size -8", ("contrast.queue_size is -8", "0 or more")
+    ),
     "timm name": Mistake(PART + ".image.init_args.name deit_tine", ("'deit_tine'", "list_models")),
     "timm tag": Mistake(PART + ".image.init_args.name vit_tiny_patch16_224.no", ("(no)", "choose")),
     "image heads": Mistake(PART + ".image.init_args.heads 3", ("num_heads", "choose")),

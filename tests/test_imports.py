@@ -30,13 +30,14 @@ ONLY_IN = {
     "transformers": ("softmask.nn*", "softmask.weights", "softmask.tokenizer"),
     "lightning": ("softmask.tasks*", "softmask.callbacks*", "softmask.cli", "data_modules*"),
     "pytorch_lightning": (),
-    "albumentations": ("data_modules.image",),
+    "albumentations": ("data_modules.pipeline",),
     "webdataset": ("data_modules.shards", "data_modules.tar", "data_modules.write"),
     "data_modules": ("data_modules*", "softmask.cli"),
 }
 
 # All that data modules see of the other package.
-DATA_SEES = (*CONTRACT, "softmask.tokenizer")
+# Drops are what data modules report and callbacks write.
+DATA_SEES = (*CONTRACT, "softmask.drops", "softmask.tokenizer")
 
 
 def fits(module: str, patterns: tuple[str, ...]) -> bool:
@@ -132,7 +133,7 @@ def test_wrong_arrow_is_found(module, source):
         ("softmask.weights", "from transformers import BertModel"),
         ("softmask.callbacks", "from lightning.pytorch.callbacks import Callback"),
         ("softmask.cli", "import data_modules"),
-        ("data_modules.image", "import albumentations as A"),
+        ("data_modules.pipeline", "import albumentations as A"),
         (
             "data_modules.base",
             "from softmask import batch\nfrom softmask.tokenizer import Tokenizer",

@@ -4,6 +4,12 @@ import json
 import runpy
 from pathlib import Path
 
+import yaml
+
+from softmask.backbone import Backbone
+from softmask.nn import FusionEncoder, ImageEncoder, TextEncoder
+from softmask.tasks import PretrainTask, SoftMasking
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -13,3 +19,19 @@ def test_readme_shows_the_recorded_result():
     readme = (ROOT / "README.md").read_text()
     assert filled(readme, report) == readme
     assert filled(readme, {**report, "steps": -1}) != readme
+
+
+def test_the_recorded_run_is_of_this_recipe():
+    report = json.loads((ROOT / "docs/results/demo/report.json").read_text())
+    recipe = yaml.safe_load((ROOT / "conf/demo.yaml").read_text())
+    sizes = yaml.safe_load((ROOT / "conf/backbone/tiny.yaml").read_text())
+    backbone = Backbone(
+        ImageEncoder(**sizes.pop("image"), image_size=64),
+        TextEncoder(**sizes.pop("text")),
+        FusionEncoder(**sizes.pop("fusion")),
+        **sizes,
+    )
+    task = PretrainTask(backbone, soft_mask=SoftMasking(layer=0))
+    count = sum(p.numel() for p in task.parameters() if p.requires_grad)
+    assert report["steps"] == recipe["trainer"]["max_steps"]
+    assert report["parameters"] == count

@@ -1,6 +1,9 @@
 """The command line: `softmask fit|validate|test|predict -c machine.yaml -c task.yaml [flags]`.
 
-`softmask data ...` prepares data. A user's mistake ends with one paragraph and exit code 1.
+`softmask data ...` prepares data. A user's mistake ends with one paragraph and exit code 1, SIGTERM
+with a checkpoint and 143. `--ckpt_path last` goes on from the last checkpoint of the named run
+(`--trainer.logger.init_args.version NAME`), or starts it: one command for the first start and for
+every other.
 """
 
 import sys
@@ -14,13 +17,25 @@ from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCL
 import data_modules.commands
 from data_modules import ShardedData
 from softmask import __version__
-from softmask.callbacks import LastCheckpoint, PairScores, Performance, RunReport, SoftMaskPanels
+from softmask.callbacks import (
+    DroppedSamples,
+    LastCheckpoint,
+    PairScores,
+    Performance,
+    Preemption,
+    RunReport,
+    SoftMaskPanels,
+    find_last,
+    run_folder,
+)
 from softmask.errors import InputError
 from softmask.tasks import TaskModule
 from softmask.weights import check_checkpoint
 
-CHECKPOINT_WORDS = ("best", "last", "hpc")
-"""Values of --ckpt_path that Lightning resolves to a file by itself."""
+LAST = "last"
+"""The --ckpt_path that stands for the last checkpoint in the run's folder."""
+CHECKPOINT_WORDS = ("best", LAST, "hpc")
+"""Values of --ckpt_path that name no file; all but LAST are Lightning's."""
 
 
 class SoftMaskCLI(LightningCLI):
@@ -33,8 +48,10 @@ class SoftMaskCLI(LightningCLI):
         """Add the named callbacks, the links, and `--then_test`."""
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last")
+        parser.add_lightning_class_args(Preemption, "preemption")
         parser.add_lightning_class_args(LearningRateMonitor, "lr_monitor")
         parser.add_lightning_class_args(Performance, "performance")
+        parser.add_lightning_class_args(DroppedSamples, "dropped")
         parser.add_lightning_class_args(RunReport, "report")
         parser.add_lightning_class_args(SoftMaskPanels, "panels")
         parser.add_lightning_class_args(PairScores, "scores")
@@ -58,6 +75,12 @@ class SoftMaskCLI(LightningCLI):
         path = self.config[verb].get("ckpt_path") if verb else None
         if path and str(path) not in CHECKPOINT_WORDS:
             check_checkpoint(path)
+        given = self.config[verb] if verb else {}
+        if given.get("then_test") and not given["data"]["init_args"].get("test"):
+            raise InputError(
+                "--then_test true wants test data, and data.init_args.test is not given: set it to "
+                "a folder made by `softmask data write`, or leave --then_test out."
+            )
 
     def instantiate_classes(self) -> None:
         """Build everything; the parser wraps a constructor's error, which comes out as itself.
@@ -72,6 +95,20 @@ class SoftMaskCLI(LightningCLI):
             while cause is not None and not isinstance(cause, InputError):
                 cause = cause.__cause__
             raise (cause or error) from None
+        if self._get(self.config_init, "ckpt_path") == LAST:
+            self.config_init[self.subcommand]["ckpt_path"] = self._last_checkpoint()
+
+    def _last_checkpoint(self) -> str | None:
+        """Lightning's own "last" tests untrained weights if there is none."""
+        path = find_last(self.trainer)
+        if path is not None:
+            check_checkpoint(path)
+        elif self.subcommand != "fit":
+            raise InputError(
+                f"There is no last checkpoint in {run_folder(self.trainer)} to {self.subcommand}: "
+                f"correct --trainer.logger.init_args.version, or give the checkpoint's path."
+            )
+        return str(path) if path else None
 
     def after_fit(self) -> None:
         """Test in the same run when asked to."""
@@ -94,6 +131,15 @@ def main(args: Sequence[str] | None = None) -> None:
             _run(None if args is None else given)
     except (InputError, MisconfigurationException) as error:
         print(f"softmask: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(
+            f"softmask: {error.filename} cannot be used ({error.strerror}): mend the path, its "
+            f"rights or its disk.",
+            file=sys.stderr,
+        )
         raise SystemExit(1) from None
 
 

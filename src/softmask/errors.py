@@ -1,11 +1,33 @@
 """The one error a user can mend, and what it quotes of others."""
 
+from collections.abc import Mapping
+from math import inf
+
+Range = tuple[float, float]
+
 
 class InputError(ValueError):
     """A user's mistake: the message is one paragraph with the value found and the way to mend it.
 
     The command line prints the message alone and exits with 1; everywhere else it is a ValueError.
     """
+
+
+def refuse_outside(owner: str, values: Mapping[str, float], ranges: Mapping[str, Range]) -> None:
+    """Refuse numbers out of range.
+
+    Args:
+        owner: what holds them, as in "contrast".
+        values: by option.
+        ranges: least and most by option, both allowed.
+
+    Raises:
+        InputError: names the first one outside, or not a number.
+    """
+    for name, (least, most) in ranges.items():
+        if not least <= values[name] <= most:
+            limits = f"{least:g} or more" if most == inf else f"a number from {least:g} to {most:g}"
+            raise InputError(f"{owner}.{name} is {values[name]}: give {limits}.")
 
 
 def first_line(error: BaseException) -> str:

@@ -2,10 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from math import inf
 
 from torch import nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
+
+from softmask.errors import InputError, refuse_outside
 
 FUSED_ON = {"cpu", "cuda"}
 """Devices that have AdamW's fused kernel."""
@@ -35,6 +38,17 @@ class Optim:
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     scalar_lr: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        above = (1e-30, inf)
+        rates = {"lr": above, "eps": above}
+        names = ("weight_decay", "warmup_steps", "warmup_lr", "min_lr", "scalar_lr")
+        refuse_outside("optim", vars(self), rates | dict.fromkeys(names, (0.0, inf)))
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise InputError(
+                f"optim.betas is {self.betas}: give two numbers from 0 to less than 1."
+            )
 
     def build(
         self, module: nn.Module, total_steps: int, *, fused: bool = True

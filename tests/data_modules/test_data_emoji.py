@@ -5,8 +5,8 @@ import sys
 import pytest
 
 from data_modules.commands import main
+from data_modules.contents import captions, picture
 from data_modules.emoji import clean_name, split_captions, write_emoji
-from data_modules.pretrain import captions, picture
 from data_modules.shards import ShardSet
 from softmask.errors import InputError
 

@@ -1,4 +1,4 @@
-import warnings
+import pickle
 from dataclasses import replace
 
 import cv2
@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from fake import draw
 
-from data_modules import image as module
-from data_modules.image import WEAK, Distort, Distortion, decode, evaluate, on_white
+from data_modules.image import WEAK, Distort, Distortion, evaluate, on_white, operations
+from data_modules.sheet import Sheet
 from softmask.errors import InputError
 
 PLAIN = Distortion(
@@ -26,19 +26,6 @@ def pixels():
     rng = np.random.default_rng(0)
     small = rng.integers(0, 256, (12, 12, 3), np.uint8)
     return cv2.resize(small, (48, 48), interpolation=cv2.INTER_CUBIC)
-
-
-def test_decode_gives_rgb():
-    red = draw("red", "square", "left", "red", 8)
-    data = cv2.imencode(".png", cv2.cvtColor(red, cv2.COLOR_RGB2BGR))[1].tobytes()
-    assert np.array_equal(decode(data, "x"), red)
-    assert decode(data, "x").dtype == np.uint8
-
-
-@pytest.mark.parametrize("data", [b"", b"no picture", b"\xff\xd8\xff\xe0 cut"])
-def test_undecodable(data):
-    with pytest.raises(InputError, match=r"picture of sample 'a' of b\.tar cannot be decoded"):
-        decode(data, "sample 'a' of b.tar")
 
 
 def test_evaluate_is_a_square_resize():
@@ -110,21 +97,25 @@ def test_no_stages_is_a_plain_picture(pixels):
     assert np.array_equal(Distort(PLAIN, 48)(pixels, 3), pixels)
 
 
-def test_zero_probabilities_leave_stages_out():
-    names = [type(stage).__name__ for stage in module._stages(WEAK, 32)]
-    assert names == ["RandomResizedCrop", "HorizontalFlip", "OneOf", "OneOf"]
-    names = [type(stage).__name__ for stage in module._stages(Distortion(), 32)]
-    assert names[2:5] == ["ColorJitter", "ToGray", "GaussianBlur"]
-    assert len(module._stages(PLAIN, 32)) == 1
+def test_zero_probabilities_leave_stages_out(pixels):
+    still = replace(WEAK, crop_scale=(1, 1), crop_ratio=(1, 1), flip=0, rand_prob=0)
+    results = {Distort(still, 48)(pixels, seed).tobytes() for seed in range(50)}
+    assert results == {pixels.tobytes()}
+    strengths = {Distort(replace(PLAIN, jitter_prob=1), 48)(pixels, n).tobytes() for n in range(9)}
+    assert len(strengths) == 9
+
+
+def applied(pixels, name, magnitude=7, way=0, fill=0):
+    sheet = Sheet(pixels, len(pixels), fill)
+    operations(magnitude, len(pixels))[name][way](sheet)
+    return sheet.lay()
 
 
 def test_magnitudes_are_those_of_rand_augment():
     size = 256
     grid = np.zeros((size, size, 3), np.uint8)
     grid[:, 128] = 255
-    choices = module._rand_choices(7, 0)
-    left = [c.transforms[0](image=grid)["image"] for c in choices[5:]]
-    shear_x, _, shift_x, _, turn = left
+    shear_x, shift_x, turn = (applied(grid, n) for n in ("shear_x", "translate_x", "rotate"))
     assert shift_x[128].argmax() // 3 in (120, 121, 122)
     top, bottom = (int(shear_x[row, :, 0].argmax()) for row in (10, 245))
     assert abs(abs(top - bottom) - 0.21 * 235) < 2
@@ -133,19 +124,45 @@ def test_magnitudes_are_those_of_rand_augment():
     assert abs(np.degrees(np.arctan(abs(top - bottom) / 135)) - 21) < 1
 
 
+def test_both_ways_are_taken_and_undo_each_other(pixels):
+    for name, ways in operations(7, 48).items():
+        moves = name.startswith(("shear", "translate", "rotate"))
+        assert len(ways) == (2 if moves else 1)
+        if moves:
+            there, back = (applied(pixels, name, way=way) for way in (0, 1))
+            assert not np.array_equal(there, back)
+            sheet = Sheet(pixels, 48, 0)
+            for way in ways:
+                way(sheet)
+            assert np.abs(sheet.lay().astype(int) - pixels).max() <= 1
+
+
 def test_enhancements_are_those_of_rand_augment(pixels):
-    _, _, _, bright, sharp = module._rand_choices(7, 0)[:5]
-    expected = np.clip(pixels.astype(np.float64) * 1.36, 0, 255)
-    assert np.abs(bright(image=pixels)["image"] - expected).max() <= 1
+    bright, sharp = applied(pixels, "brightness"), applied(pixels, "sharpness")
+    assert np.abs(bright - np.clip(pixels.astype(np.float64) * 1.36, 0, 255)).max() <= 1
     kernel = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
     smooth = cv2.filter2D(pixels.astype(np.float64), -1, kernel)
     expected = np.clip(1.36 * pixels - 0.36 * smooth, 0, 255)[1:-1, 1:-1]
-    assert np.abs(sharp(image=pixels)["image"][1:-1, 1:-1] - expected).max() <= 1
+    assert np.abs(sharp[1:-1, 1:-1] - expected).max() <= 1
 
 
 def test_fill(pixels):
-    turned = module._rand_choices(10, 37)[9](image=pixels)["image"]
+    turned = applied(pixels, "rotate", magnitude=10, fill=37)
     assert turned[0, 0].tolist() == [37] * 3 or turned[-1, 0].tolist() == [37] * 3
+
+
+def test_distort_pickles(pixels):
+    distort = Distort(Distortion(), 32)
+    again = pickle.loads(pickle.dumps(distort))
+    assert all(np.array_equal(again(pixels, n), distort(pixels, n)) for n in range(30))
+
+
+def test_gray_pictures_and_extreme_shapes_come_out_square(pixels):
+    distort = Distort(replace(Distortion(), gray_prob=0.5), 32)
+    for shape in ((1, 1), (1, 200), (200, 1), (33, 31), (500, 20)):
+        odd = cv2.resize(pixels, shape)
+        for seed in range(30):
+            assert distort(odd, seed).shape == (32, 32, 3)
 
 
 @pytest.mark.parametrize(
@@ -163,13 +180,3 @@ def test_fill(pixels):
 def test_values_out_of_range(wrong, words):
     with pytest.raises(InputError, match=words):
         replace(Distortion(), **wrong)
-
-
-def test_an_ignored_argument_is_an_error(monkeypatch):
-    def stages(*_):
-        warnings.warn("Argument(s) 'sigma' are not valid for transform", UserWarning, stacklevel=2)
-        return []
-
-    monkeypatch.setattr(module, "_stages", stages)
-    with pytest.raises(InputError, match="not valid"):
-        Distort(Distortion(), 32)

@@ -119,7 +119,8 @@ def test_workers_that_are_ahead_do_not_move_the_place(shards):
     next(iterator)
     next(iterator)
     assert running.state_dict()["step"] == 2
-    assert running.state_dict() == {"epoch": 0, "step": 2, "seed": 0, "global_batch": GLOBAL}
+    meaning = {"seed": 0, "window": 15, "samples": COUNT, "global_batch": GLOBAL}
+    assert running.state_dict() == {"epoch": 0, "step": 2, **meaning}
 
 
 def test_the_place_moves_before_the_last_batch_leaves(shards):

@@ -1,7 +1,7 @@
 """Runs a job as several processes that talk over gloo, or as one."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,23 @@ Job = Callable[..., dict[str, Any]]
 def on_ranks(job: Job, folder: Path, *args: Any, world: int = 2) -> list[dict[str, Any]]:
     """What the job gives on each rank; a rank that hangs is killed."""
     running = []
-    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "NODE_RANK": "0"}
-    for rank in range(world):
+    for rank, place in enumerate(_places(world)):
         given = (job, world, rank, args, folder / f"{rank}.pt")
-        own = {**place, "LOCAL_RANK": str(rank)}
-        running.append(program.start(_answer, given, folder / str(rank), own))
+        running.append(program.start(_answer, given, folder / str(rank), place))
     ended = [program.finish(one, timeout=100) for one in running]
     assert [one.code for one in ended] == [0] * world, "".join(one.err[-3000:] for one in ended)
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(world)]
+
+
+def on_both(
+    args: Sequence[str], folder: Path, flags: Sequence[Sequence[str]] = ((), ())
+) -> list[program.Ended]:
+    """How the program ended on each of two ranks, each with flags of its own; none may hang."""
+    running = [
+        program.start(program.main, ([*args, *flags[rank]],), folder / str(rank), place)
+        for rank, place in enumerate(_places(2))
+    ]
+    return [program.finish(one, timeout=100) for one in running]
 
 
 def trainer(world: int, **options: Any) -> L.Trainer:
@@ -33,6 +42,11 @@ def trainer(world: int, **options: Any) -> L.Trainer:
     if world > 1:
         options |= {"strategy": DDPStrategy(process_group_backend="gloo"), "devices": world}
     return training.trainer(**options)
+
+
+def _places(world: int) -> list[dict[str, str]]:
+    place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "NODE_RANK": "0"}
+    return [{**place, "LOCAL_RANK": str(rank)} for rank in range(world)]
 
 
 def free_port() -> int:

@@ -9,12 +9,13 @@ from torch.nn import functional as F
 from softmask.losses import focal_itc, itc, similarity, soft_targets
 
 GAMMAS = (0.0, 0.5, 1.0, 2.0, 3.0)
+POSITIVE = torch.eye(3, 5, dtype=torch.bool)
+SEVERAL = torch.tensor([[1, 0, 0, 1, 0], [0, 1, 0, 0, 0], [0, 0, 1, 1, 1]]).bool()
 
 
-def softened(seed=5, alpha=0.4):
+def softened(seed=5, alpha=0.4, positive=POSITIVE):
     """Logits of both directions and soft targets, (3, 5)."""
     logits = [draw(3, 5, seed=seed + i) * 3 for i in range(2)]
-    positive = torch.eye(3, 5, dtype=torch.bool)
     targets = [soft_targets(draw(3, 5, seed=seed + 2 + i), positive, alpha) for i in range(2)]
     return *logits, *targets
 
@@ -80,30 +81,38 @@ def test_per_term_form_equals_its_equation(gamma, detach):
 
 @pytest.mark.parametrize("gamma", GAMMAS)
 def test_per_row_form_equals_its_equation(gamma):
-    given = softened()
-    expected = reference.focal_per_row(*given, gamma)
-    assert focal_itc(*given, gamma=gamma, per_row=True).item() == pytest.approx(expected, abs=1e-12)
+    given = softened(positive=SEVERAL)
+    expected = reference.focal_per_row(*given, SEVERAL, gamma)
+    got = focal_itc(*given, gamma=gamma, positive=SEVERAL)
+    assert got.item() == pytest.approx(expected, abs=1e-12)
 
 
-@pytest.mark.parametrize("per_row", [False, True])
+def test_a_solved_row_with_several_positives_is_left_alone():
+    solved = torch.where(SEVERAL, 20.0, -20.0).double()
+    targets = soft_targets(solved, SEVERAL, 0.0)
+    assert focal_itc(solved, solved, targets, targets, gamma=2.0, positive=SEVERAL).item() < 1e-9
+
+
+@pytest.mark.parametrize("positive", [None, POSITIVE])
 @pytest.mark.parametrize("gamma", GAMMAS)
-def test_gradient_of_focal_itc(gamma, per_row):
+def test_gradient_of_focal_itc(gamma, positive):
     i2t, t2i, *targets = softened()
 
     def loss(a, b):
-        return focal_itc(a, b, *targets, gamma=gamma, per_row=per_row)
+        return focal_itc(a, b, *targets, gamma=gamma, positive=positive)
 
     assert torch.autograd.gradcheck(loss, (i2t.requires_grad_(), t2i.requires_grad_()))
 
 
-@pytest.mark.parametrize("per_row", [False, True])
-def test_detached_factor_is_a_constant_weight(per_row):
+@pytest.mark.parametrize("positive", [None, POSITIVE])
+def test_detached_factor_is_a_constant_weight(positive):
     i2t, t2i, target, other = softened()
     i2t.requires_grad_()
-    loss = focal_itc(i2t, t2i, target, other, gamma=2.0, per_row=per_row, detach=True)
+    loss = focal_itc(i2t, t2i, target, other, gamma=2.0, positive=positive, detach=True)
     (got,) = torch.autograd.grad(loss, i2t)
     p = i2t.detach().softmax(dim=1)
-    factor = (1 - ((target * p).sum(dim=1, keepdim=True) if per_row else p)) ** 2
+    solved = p if positive is None else (positive * p).sum(dim=1, keepdim=True)
+    factor = (1 - solved) ** 2
     constant = -(factor * target * i2t.log_softmax(dim=1)).sum(dim=1).mean() / 2
     torch.testing.assert_close(got, torch.autograd.grad(constant, i2t)[0])
 
@@ -114,15 +123,15 @@ def test_gamma_zero_is_plain_itc():
     assert plain.item() == pytest.approx(reference.itc(*given), abs=1e-12)
     directions = [F.cross_entropy(a, b) for a, b in zip(given[:2], given[2:], strict=True)]
     assert plain.item() == pytest.approx(sum(directions).item() / 2, abs=1e-12)
-    for per_row in (False, True):
-        assert torch.equal(focal_itc(*given, gamma=0.0, per_row=per_row), plain)
+    for positive in (None, POSITIVE):
+        assert torch.equal(focal_itc(*given, gamma=0.0, positive=positive), plain)
 
 
 def test_forms_coincide_for_one_hot_targets_alone():
     hard, soft = softened(alpha=0.0), softened(alpha=0.4)
-    a, b = (focal_itc(*hard, gamma=2.0, per_row=x).item() for x in (False, True))
+    a, b = (focal_itc(*hard, gamma=2.0, positive=x).item() for x in (None, POSITIVE))
     assert a == pytest.approx(b, abs=1e-12)
-    a, b = (focal_itc(*soft, gamma=2.0, per_row=x).item() for x in (False, True))
+    a, b = (focal_itc(*soft, gamma=2.0, positive=x).item() for x in (None, POSITIVE))
     assert a != pytest.approx(b, rel=1e-3)
 
 
@@ -148,10 +157,9 @@ def test_order_of_the_batch_does_not_matter(per_row):
 
     target = soft_targets(teacher, positive, 0.4)
     torch.testing.assert_close(soft_targets(mixed(teacher), positive, 0.4), mixed(target))
-    plain = focal_itc(i2t, t2i, target, target, gamma=2.0, per_row=per_row)
-    shuffled = focal_itc(
-        *(mixed(x) for x in (i2t, t2i, target, target)), gamma=2.0, per_row=per_row
-    )
+    known = positive if per_row else None  # this order leaves the diagonal where it is
+    plain = focal_itc(i2t, t2i, target, target, gamma=2.0, positive=known)
+    shuffled = focal_itc(*(mixed(x) for x in (i2t, t2i, target, target)), gamma=2.0, positive=known)
     assert shuffled.item() == pytest.approx(plain.item(), abs=1e-12)
 
 
@@ -160,8 +168,9 @@ def test_order_of_the_batch_does_not_matter(per_row):
 def test_gradient_is_finite_where_pairs_are_solved_completely(gamma, per_row):
     logits = torch.tensor([[1e4, 0.0, -1e4], [-1e4, 1e4, 0.0]], requires_grad=True)
     target = soft_targets(torch.zeros(2, 3), torch.eye(2, 3, dtype=torch.bool), 0.4)
+    known = torch.eye(2, 3, dtype=torch.bool) if per_row else None
     for y in (target, torch.eye(2, 3)):
-        loss = focal_itc(logits, logits, y, y, gamma=gamma, per_row=per_row)
+        loss = focal_itc(logits, logits, y, y, gamma=gamma, positive=known)
         (gradient,) = torch.autograd.grad(loss, logits)
         assert loss.isfinite()
         assert gradient.isfinite().all()

@@ -151,3 +151,14 @@ def test_negatives_turn_hard_over_hard_steps(monkeypatch, step, share):
 
 def test_negatives_are_hard_from_the_first_step_unless_told():
     assert training.task().hardness == 1.0
+
+
+def test_images_get_hard_texts_and_texts_hard_images():
+    """Each direction is drawn from its own similarity, not from the other's."""
+    task = training.task()
+    i2t, t2i = torch.zeros(4, 4), torch.zeros(4, 4)
+    for row in range(4):
+        i2t[row, (row + 1) % 4] = t2i[row, (row + 2) % 4] = 50.0
+    drawn = task.draw_negatives(i2t, t2i, torch.eye(4, dtype=torch.bool))
+    assert drawn.text.tolist() == [1, 2, 3, 0]
+    assert drawn.image.tolist() == [2, 3, 0, 1]

@@ -1,5 +1,7 @@
 """Mixed precision stays near full precision, and what is not finite stops the run."""
 
+import math
+
 import pytest
 import torch
 import training
@@ -7,7 +9,15 @@ import training
 from softmask.callbacks import LastCheckpoint
 from softmask.errors import InputError
 from softmask.optim import Optim
-from softmask.tasks import Negatives, contrast, pretrain
+from softmask.tasks import (
+    Contrast,
+    Evaluation,
+    Negatives,
+    SoftMasking,
+    Weights,
+    contrast,
+    pretrain,
+)
 
 SENSITIVE = ((contrast, "similarity"), (contrast, "soft_targets"), (pretrain, "mlm"))
 
@@ -151,3 +161,21 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_spoilt():
     for name, p in before.items():
         if not name.startswith("momentum."):
             assert torch.equal(trained[name], p), name
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Contrast(momentum=1.7), r"contrast\.momentum is 1\.7: give a number from 0 to 1"),
+        (lambda: Contrast(gamma=-2), r"contrast\.gamma is -2: give 0 or more"),
+        (lambda: Contrast(alpha=math.nan), r"contrast\.alpha is nan"),
+        (lambda: SoftMasking(weight=-1), r"soft_mask\.weight is -1"),
+        (lambda: Weights(mlm=-0.1), r"weights\.mlm is -0\.1"),
+        (lambda: Evaluation(chunk=0), r"evaluation\.chunk is 0: give 1 or more"),
+        (lambda: Optim(lr=0), r"optim\.lr is 0"),
+        (lambda: Optim(betas=(2, 3)), r"optim\.betas is \(2, 3\)"),
+    ],
+)
+def test_constants_out_of_range_are_refused_by_name(make, message):
+    with pytest.raises(InputError, match=message):
+        make()

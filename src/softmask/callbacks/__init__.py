@@ -1,18 +1,23 @@
 """Callbacks: where to go on from, speed, results, soft masks as pictures, scores on disk."""
 
+from softmask.callbacks.dropped import DroppedSamples
 from softmask.callbacks.folder import run_folder
-from softmask.callbacks.last import LastCheckpoint
+from softmask.callbacks.last import LastCheckpoint, find_last
 from softmask.callbacks.panels import SoftMaskPanels
 from softmask.callbacks.performance import Performance
+from softmask.callbacks.preemption import Preemption
 from softmask.callbacks.report import RunReport, table
 from softmask.callbacks.scores import PairScores
 
 __all__ = [
+    "DroppedSamples",
     "LastCheckpoint",
     "PairScores",
     "Performance",
+    "Preemption",
     "RunReport",
     "SoftMaskPanels",
+    "find_last",
     "run_folder",
     "table",
 ]

@@ -1,11 +1,15 @@
 """Where to go on from."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from softmask.callbacks.folder import run_folder
+from softmask.errors import InputError
 
 
 class LastCheckpoint(Checkpoint):
@@ -30,7 +34,9 @@ class LastCheckpoint(Checkpoint):
         batch_idx: int,
     ) -> None:
         """Write in the middle of an epoch when asked to."""
-        if self.every_n_train_steps and trainer.global_step % self.every_n_train_steps == 0:
+        due = self.every_n_train_steps and trainer.global_step % self.every_n_train_steps == 0
+        # The epoch's end writes soon; a run that goes on from here would skip the validation.
+        if due and not trainer.is_last_batch:
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -46,4 +52,45 @@ class LastCheckpoint(Checkpoint):
         if trainer.global_step == self._saved or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         self._saved = trainer.global_step
-        trainer.save_checkpoint(run_folder(trainer) / "checkpoints" / "last.ckpt")
+        save_last(trainer)
+
+
+def last_file(trainer: L.Trainer) -> Path:
+    """Where a run keeps its last checkpoint; all ranks ask, the first one answers."""
+    return run_folder(trainer) / "checkpoints" / "last.ckpt"
+
+
+def save_last(trainer: L.Trainer) -> Path:
+    """Write a run's last checkpoint, on all ranks together; whoever reads it finds a whole one.
+
+    Lightning writes to /tmp and moves, which copies when the run is on another disk: a run killed
+    in the middle of that would leave half a file where its last state was.
+    """
+    path = last_file(trainer)
+    part = path.with_suffix(".part")
+    trainer.save_checkpoint(part)
+    if trainer.is_global_zero:
+        os.replace(part, path)
+    trainer.strategy.barrier("save_last")
+    return path
+
+
+def find_last(trainer: L.Trainer) -> Path | None:
+    """The last checkpoint of this run from earlier starts, None if there is none yet.
+
+    Raises:
+        InputError: the run makes a new folder at each start, so it cannot have one.
+    """
+    if any(_numbers_itself(logger) for logger in trainer.loggers):
+        raise InputError(
+            "--ckpt_path last is the last checkpoint in the run's own folder, but this run would "
+            "make a new folder at each start: name it with --trainer.logger.init_args.version "
+            "NAME, or give the path of a checkpoint."
+        )
+    path = last_file(trainer)
+    return path if path.exists() else None
+
+
+def _numbers_itself(logger: Logger) -> bool:
+    # Asked for its version, a logger makes one up.
+    return isinstance(logger, TensorBoardLogger | CSVLogger) and logger._version is None

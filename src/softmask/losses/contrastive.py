@@ -60,7 +60,7 @@ def focal_itc(
     target_t2i: Tensor,
     *,
     gamma: float = 2.0,
-    per_row: bool = False,
+    positive: Tensor | None = None,
     detach: bool = False,
 ) -> Tensor:
     """Contrast images with texts, dwelling on pairs that are not solved yet (SoftMask++).
@@ -73,25 +73,26 @@ def focal_itc(
         target_i2t: rows that sum to one, (B, N).
         target_t2i: rows that sum to one, (B, N).
         gamma: focusing power; 0 is plain ITC.
-        per_row: one factor a query, (1 - p on its targets)^gamma, instead of one a candidate.
+        positive: for one factor a query, (1 - p of its positives)^gamma, instead of one a
+            candidate: True where the candidate belongs to the query, (B, N).
         detach: no gradient through the factor.
 
     Returns:
         Mean over both directions, ().
     """
-    image = _focal_cross_entropy(sim_i2t, target_i2t, gamma, per_row, detach)
-    text = _focal_cross_entropy(sim_t2i, target_t2i, gamma, per_row, detach)
+    image = _focal_cross_entropy(sim_i2t, target_i2t, gamma, positive, detach)
+    text = _focal_cross_entropy(sim_t2i, target_t2i, gamma, positive, detach)
     return (image + text) / 2
 
 
 def _focal_cross_entropy(
-    logits: Tensor, target: Tensor, gamma: float, per_row: bool, detach: bool
+    logits: Tensor, target: Tensor, gamma: float, positive: Tensor | None, detach: bool
 ) -> Tensor:
     log_p = _at_least_float(logits).log_softmax(dim=1)  # fp16 underflows here
     if gamma == 0:
         return -(target * log_p).sum(dim=1).mean()
     p = log_p.exp()
-    solved = (target * p).sum(dim=1, keepdim=True) if per_row else p
+    solved = p if positive is None else (positive * p).sum(dim=1, keepdim=True)
     # Clamped: for gamma < 1 the slope at p = 1 is infinite.
     factor = (1 - solved).clamp_min(1e-6) ** gamma
     if detach:

@@ -7,6 +7,8 @@ from typing import Any, cast
 import lightning.pytorch as L
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor
 
 from softmask.backbone import Backbone
@@ -36,14 +38,23 @@ class TaskModule(L.LightningModule):
         self.optim = optim or Optim()
         self.init_from = init_from
         self.guard = FiniteGuard()
+        self._started = False  # whether the weights are more than fresh
         self._keys: tuple[str, ...] = ()  # of the batch whose gradients come next
 
     def setup(self, stage: str) -> None:
         """Load the starting weights, once, unless the trainer is about to load a checkpoint."""
-        if self.init_from and stage == "fit" and self.trainer.ckpt_path is None:
+        started, self._started = self._started, True
+        if started or self.trainer.ckpt_path is not None:
+            return
+        if self.init_from:
             report = load_weights(self, self.init_from)
             self.print(report.summary())
             self.loaded_weights()
+        elif stage != "fit":
+            rank_zero_warn(
+                f"This run is to {TrainerFn(stage).value} weights that were drawn at random: give "
+                f"--ckpt_path FILE or --model.init_args.init_from FILE."
+            )
 
     def loaded_weights(self) -> None:
         """Bring whatever copies the weights in line with them; tasks with twins do."""
@@ -110,7 +121,7 @@ class TaskModule(L.LightningModule):
         """Make every draw a function of (seed, step, rank), so a resumed run draws the same."""
         seed = int(os.environ.get("PL_GLOBAL_SEED", "0"))
         step = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1
-        torch.manual_seed((seed * 1_000_003 + step) * 65_537 + self.global_rank)
+        torch.manual_seed(((seed * 1_000_003 + step) * 65_537 + self.global_rank) % 2**63)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Guard the norm of the gradients, and log it where the loggers will look at it.

@@ -95,8 +95,10 @@ class ContrastTask(PairTask):
         return self._ramp(self.contrast.hard_steps)
 
     def loaded_weights(self) -> None:
-        """Twins start equal to the weights just loaded."""
+        """Twins start equal to the weights just loaded, the queue without another run's pairs."""
         self.momentum.copy_from(self.taught())
+        fresh = FeatureQueue(self.contrast.queue_size, self.backbone.embed_dim)
+        self.queue.load_state_dict(fresh.state_dict())
 
     def see(self, backbone: Backbone, image: Tensor, input_ids: Tensor, mask: Tensor) -> Seen:
         """Encode images (B, 3, H, W) and texts (B, L) apart."""
@@ -143,7 +145,12 @@ class ContrastTask(PairTask):
             targets = [soft_targets(x, positive, self.alpha) for x in teacher]
         focus = self.contrast
         loss = focal_itc(
-            i2t, t2i, *targets, gamma=focus.gamma, per_row=focus.per_row, detach=focus.detach
+            i2t,
+            t2i,
+            *targets,
+            gamma=focus.gamma,
+            positive=positive if focus.per_row else None,
+            detach=focus.detach,
         )
         self.queue.push(*new)
         same = same_item(image_id, text_id, image_id, text_id)

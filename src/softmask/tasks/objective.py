@@ -4,6 +4,11 @@ Defaults marked (ours) are not public: they are this project's choice.
 """
 
 from dataclasses import dataclass
+from math import inf
+
+from softmask.errors import refuse_outside
+
+NOT_NEGATIVE = (0.0, inf)
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,18 @@ class Contrast:
     match_ids: bool = True
     hard_steps: int = 0
 
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        ranges = {
+            "gamma": NOT_NEGATIVE,
+            "alpha": (0, 1),
+            "alpha_steps": NOT_NEGATIVE,
+            "queue_size": NOT_NEGATIVE,
+            "momentum": (0, 1),
+            "hard_steps": NOT_NEGATIVE,
+        }
+        refuse_outside("contrast", vars(self), ranges)
+
 
 @dataclass(frozen=True)
 class SoftMasking:
@@ -54,6 +71,13 @@ class SoftMasking:
     negatives: bool = True
     by_max: bool = False
 
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        ranges = {
+            "weight": NOT_NEGATIVE,
+        }
+        refuse_outside("soft_mask", vars(self), ranges)
+
 
 @dataclass(frozen=True)
 class Weights:
@@ -68,6 +92,15 @@ class Weights:
     itc: float = 1.0
     itm: float = 1.0
     mlm: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        ranges = {
+            "itc": NOT_NEGATIVE,
+            "itm": NOT_NEGATIVE,
+            "mlm": NOT_NEGATIVE,
+        }
+        refuse_outside("weights", vars(self), ranges)
 
 
 @dataclass(frozen=True)
@@ -85,3 +118,11 @@ class Evaluation:
     k_test: int = 128
     similarity: float = 0.0
     chunk: int = 256
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        ranges = {
+            "k_test": NOT_NEGATIVE,
+            "chunk": (1, inf),
+        }
+        refuse_outside("evaluation", vars(self), ranges)

@@ -1,0 +1,1 @@
+"""Measurements that one runs by hand: `make bench-data`, `make bench-scale`."""

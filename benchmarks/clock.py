@@ -1,0 +1,67 @@
+"""CPU time of rival functions in turns, and what it was taken on."""
+
+import os
+import platform
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import median
+
+ROOT = Path(__file__).parent.parent
+Rivals = Mapping[str, Callable[[], object]]
+
+
+def race(rivals: Rivals, rounds: int) -> dict[str, list[float]]:
+    """Give each rival's CPU seconds of each round; they take turns, so load hits all alike.
+
+    One round more comes first and is not counted: caches fill in it.
+    """
+    taken: dict[str, list[float]] = {name: [] for name in rivals}
+    for number in range(rounds + 1):
+        for name, run in rivals.items():
+            start = time.process_time()
+            run()
+            if number:
+                taken[name].append(time.process_time() - start)
+    return taken
+
+
+def ratio(taken: Mapping[str, list[float]], above: str, below: str) -> float:
+    """Give the median over the rounds of one rival's time over another's in the same round."""
+    return median(a / b for a, b in zip(taken[above], taken[below], strict=True))
+
+
+def machine() -> str:
+    """Name the processor, its cores and Python."""
+    names = [
+        line.partition(":")[2].strip()
+        for line in _read(Path("/proc/cpuinfo")).splitlines()
+        if line.startswith("model name")
+    ]
+    name = names[0] if names else platform.processor() or platform.machine()
+    return (
+        f"{name}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
+    )
+
+
+def commit() -> str:
+    """Give the commit that is checked out, with -dirty if files differ from it."""
+    done = subprocess.run(
+        ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def resident_mib() -> float:
+    """Give this process's resident memory in MiB; 0 where there is no /proc."""
+    fields = _read(Path("/proc/self/statm")).split()
+    return int(fields[1]) * os.sysconf("SC_PAGE_SIZE") / 2**20 if fields else 0.0
+
+
+def _read(file: Path) -> str:
+    return file.read_text() if file.exists() else ""

@@ -1,0 +1,176 @@
+"""One shard looked at as training would read it, and beyond where training would stop."""
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_modules.contents import contents
+from data_modules.decode import decode
+from data_modules.headers import read_header
+from data_modules.reasons import BadSample, Mend, Reason
+from data_modules.salvage import salvage
+from data_modules.seeds import hash63
+from data_modules.shards import Sample
+from data_modules.tar import StoredSample, TarShard
+from data_modules.text import Text, TextOptions, is_shown, normalise
+from softmask.errors import InputError
+
+EXAMPLES = 5  # kept for each reason
+PICKLES = re.compile(r"(.*\.)?(pkl|pickle|pyd|pt|pth)")
+ALL_WORDS = 1_000_000
+
+
+class Example(NamedTuple):
+    """Where a fault was seen."""
+
+    shard: str
+    key: str
+    detail: str
+
+
+@dataclass
+class Findings:
+    """Counts that add up over shards."""
+
+    samples: int = 0
+    good: int = 0
+    problems: Counter[str] = field(default_factory=Counter)
+    mended: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, list[Example]] = field(default_factory=dict)
+
+    def note(self, reason: Reason, example: Example) -> None:
+        """Count a fault."""
+        self.problems[reason.value] += 1
+        known = self.examples.setdefault(reason.value, [])
+        if len(known) < EXAMPLES:
+            known.append(example)
+
+    def add(self, other: "Findings") -> None:
+        """Add another shard's."""
+        self.samples += other.samples
+        self.good += other.good
+        self.problems.update(other.problems)
+        self.mended.update(other.mended)
+        for reason, examples in other.examples.items():
+            known = self.examples.setdefault(reason, [])
+            known += examples[: EXAMPLES - len(known)]
+
+
+class ShardJob(NamedTuple):
+    """A shard to look at."""
+
+    file: Path
+    indexed: int | None  # samples by the index
+    sha256: str | None  # by the index
+    max_pixels: int
+    text: TextOptions
+
+
+class Examined(NamedTuple):
+    """A shard's findings, and its keys as numbers."""
+
+    file: Path
+    findings: Findings
+    keys: NDArray[np.int64]
+
+
+def examine(job: ShardJob) -> Examined:
+    """Look at every sample of a shard."""
+    found, shard = Findings(), str(job.file)
+    keys: list[str] = []
+    if not job.file.is_file():
+        found.note(Reason.MISSING_SHARD, Example(shard, "", "is in the index but not on the disk"))
+    else:
+        look = _Look(job.max_pixels, Text(job.text))
+        stored = _stored(job.file, found)
+        if not found.problems:
+            _compare(job, len(stored), found)
+        for sample in read_samples(job.file, stored):
+            keys.append(sample.key)
+            look(sample, found)
+    return Examined(job.file, found, np.array([hash63(key) for key in keys], dtype=np.int64))
+
+
+def _compare(job: ShardJob, count: int, found: Findings) -> None:
+    shard = str(job.file)
+    if job.indexed not in (None, count):
+        detail = f"holds {count} samples, the index says {job.indexed}"
+        found.note(Reason.WRONG_COUNT, Example(shard, "", detail))
+    elif job.sha256 is not None:
+        with job.file.open("rb") as data:
+            digest = hashlib.file_digest(data, "sha256").hexdigest()
+        if digest != job.sha256:
+            # Decoders pass over much damage: this finds all of it.
+            detail = "has other bytes than when it was written"
+            found.note(Reason.CHANGED_SHARD, Example(shard, "", detail))
+
+
+def _stored(file: Path, found: Findings) -> list[StoredSample]:
+    try:
+        stored = TarShard(file).samples
+    except InputError:
+        stored, faults = salvage(file)
+        for fault in faults:
+            found.note(fault.reason, Example(str(file), fault.name, fault.detail))
+    if not stored and not found.problems:
+        found.note(Reason.EMPTY_SHARD, Example(str(file), "", "holds no samples"))
+    return stored
+
+
+def read_samples(file: Path, stored: list[StoredSample]) -> Iterator[Sample]:
+    """Read samples in their order."""
+    descriptor = os.open(file, os.O_RDONLY)
+    try:
+        for position, (key, members) in enumerate(stored):
+            columns = {
+                column: os.pread(descriptor, member.size, member.offset)
+                for column, member in members.items()
+            }
+            yield Sample(position, str(file), key, columns)
+    finally:
+        os.close(descriptor)
+
+
+class _Look:
+    """What training does with a sample but for the draws."""
+
+    def __init__(self, max_pixels: int, text: Text) -> None:
+        self.max_pixels, self.text = max_pixels, text
+        self.seen: set[str] = set()
+
+    def __call__(self, sample: Sample, found: Findings) -> None:
+        found.samples += 1
+        for column in filter(PICKLES.fullmatch, sample.columns):
+            detail = f"has the column {column!r}, which is never opened"
+            found.note(Reason.PICKLE_COLUMN, Example(sample.shard, sample.key, detail))
+        if sample.key in self.seen:
+            detail = "comes a second time in the shard"
+            found.note(Reason.DUPLICATE_KEY, Example(sample.shard, sample.key, detail))
+        self.seen.add(sample.key)
+        try:
+            found.mended.update(mend.value for mend in self._mends(sample))
+            found.good += 1
+        except BadSample as bad:
+            found.note(bad.reason, Example(sample.shard, sample.key, bad.detail))
+
+    def _mends(self, sample: Sample) -> set[Mend]:
+        holds = contents(sample)
+        decode(holds.image, self.max_pixels)
+        mends = set(read_header(holds.image).mends)
+        words = self.text.options.max_words
+        for caption in holds.captions:
+            kept = normalise(caption, words)
+            self.text.encode(kept)
+            if normalise(caption, words + 1) != kept:
+                mends.add(Mend.CUT_CAPTION)
+            if not all(is_shown(letter) for letter in caption.strip()):
+                mends.add(Mend.CONTROL_CHARACTERS)
+        return mends

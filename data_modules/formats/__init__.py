@@ -1,0 +1,1 @@
+"""Readers of annotation files, one file a format: pictures with their captions."""

@@ -1,0 +1,44 @@
+"""COCO's captions_*.json: {"images": [{id, file_name}], "annotations": [{image_id, caption}]}."""
+
+from collections import defaultdict
+from pathlib import Path
+
+from data_modules.formats.group import Group, Rows, check_captions, load_json
+from softmask.errors import InputError
+
+
+def read_coco(file: Path) -> Rows:
+    """Read COCO captions; pictures without one are left out, and it says how many.
+
+    Raises:
+        InputError: if it is another file, or a caption belongs to no picture.
+    """
+    tree = load_json(file)
+    if not isinstance(tree, dict):
+        raise _other(file, "its outermost value is no object")
+    try:
+        names = {image["id"]: image["file_name"] for image in tree["images"]}
+        captions = defaultdict(list)
+        for row in tree["annotations"]:
+            captions[row["image_id"]].append(row["caption"])
+    except (KeyError, TypeError) as error:
+        raise _other(file, f"it lacks {error}") from error
+    lost = captions.keys() - names.keys()
+    if lost:
+        raise InputError(
+            f"{file} has captions for {len(lost)} pictures that it does not list, the first is "
+            f"image_id {min(lost)}: mend the file."
+        )
+    if len(captions) < len(names):
+        print(f"{file}: {len(names) - len(captions)} pictures have no caption and are left out")
+    for number, name in names.items():
+        if number in captions:
+            place = f"The picture {number} of {file}"
+            texts = check_captions(captions[number], place)
+            yield place, Group(str(name), texts, None, {"coco_id": number})
+
+
+def _other(file: Path, reason: str) -> InputError:
+    return InputError(
+        f"{file} holds no COCO captions ({reason}): give a captions_*.json or another --format."
+    )

@@ -1,0 +1,117 @@
+"""Find out how captions are written, from names and the first bytes."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from softmask.errors import InputError
+
+SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+HEAD = 1_000_000  # bytes in which an annotation file shows its keys
+
+
+class Found(NamedTuple):
+    """What was found: files of one format, and the sign of it."""
+
+    format: str
+    files: list[Path]
+    saw: str
+
+
+def detect(place: Path) -> Found:
+    """Find the annotation files at a place and their format.
+
+    Args:
+        place: a file, or a folder with files of one format.
+
+    Raises:
+        InputError: if there is none, or several formats, or one that is not known.
+    """
+    if not place.is_dir():
+        return Found(*_file(place))
+    sign = _img2dataset(place)
+    if sign:
+        return Found("img2dataset", [place], sign)
+    files = [file for file in sorted(place.iterdir()) if file.suffix in (*SUFFIXES, ".json")]
+    if not files:
+        raise InputError(
+            f"{place} holds no captions (.csv, .jsonl, .parquet, .json, or img2dataset's tars): "
+            "name their file with --captions."
+        )
+    found = [_file(file) for file in files]
+    formats = {format for format, _, _ in found}
+    if len(formats) > 1:
+        raise InputError(
+            f"{place} holds captions in several formats ({', '.join(sorted(formats))}): name one "
+            "file with --captions."
+        )
+    return Found(found[0][0], files, found[0][2])
+
+
+def annotation_files(place: Path, format: str) -> list[Path]:
+    """Give the files of a format at a place; folders of img2dataset are one."""
+    if format == "img2dataset" or not place.is_dir():
+        return [place]
+    wanted = [suffix for suffix, name in SUFFIXES.items() if name == format] or [".json"]
+    files = [file for file in sorted(place.iterdir()) if file.suffix in wanted]
+    if not files:
+        raise InputError(
+            f"{place} holds no file of the format {format}: give the file itself with --captions."
+        )
+    return files
+
+
+def _file(file: Path) -> tuple[str, list[Path], str]:
+    if file.suffix in SUFFIXES:
+        return SUFFIXES[file.suffix], [file], f"its name ends in {file.suffix}"
+    if file.suffix != ".json":
+        raise InputError(
+            f"{file} is neither .csv, .jsonl, .parquet nor .json, nor a folder: convert the "
+            "captions to one of them, or name their --format."
+        )
+    try:
+        with file.open("rb") as data:
+            head = data.read(HEAD).decode("utf-8-sig", errors="replace").lstrip()
+    except OSError as error:
+        raise InputError(f"{file} cannot be read ({error}): give an existing file.") from error
+    format, saw = _json(head, file)
+    return format, [file], saw
+
+
+def _json(head: str, file: Path) -> tuple[str, str]:
+    def has(*keys: str) -> bool:
+        return all(f'"{key}"' in head for key in keys)
+
+    if head.startswith("[") and has("image", "caption"):
+        return "albef", "it is a list with image and caption"
+    if head.startswith("{") and has("images", "sentences"):
+        return "karpathy", "it has images with sentences"
+    if head.startswith("{") and has("images") and has("file_name"):
+        return "coco", "it has images with file_name"
+    if head.startswith("{") and has("annotations", "caption"):
+        return "coco", "it has annotations with caption"
+    if head.startswith("{") and has("image") and (has("caption") or has("captions")):
+        return "jsonl", "it has image and caption on each line"
+    raise InputError(
+        f"{file} begins with {head[:40]!r} and fits no format that is known: name its --format, or "
+        "convert the captions to .jsonl with image and caption."
+    )
+
+
+def _img2dataset(folder: Path) -> str | None:
+    tars = sum(1 for _ in folder.glob("*.tar"))
+    if tars:
+        return f"it holds {tars} tars"
+    if any(folder.glob("*_stats.json")):
+        return "it holds *_stats.json"
+    with_texts = [place for place in _folders(folder) if _has_pair(place)]
+    return f"{len(with_texts)} folders hold pictures with .txt" if with_texts else None
+
+
+def _folders(folder: Path) -> Iterable[Path]:
+    return (place for place in sorted(folder.iterdir()) if place.is_dir())
+
+
+def _has_pair(folder: Path) -> bool:
+    text = next(folder.glob("*.txt"), None)
+    return text is not None and any(folder.glob(f"{text.stem}.[jpw][pne][gb]*"))

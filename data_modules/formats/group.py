@@ -1,0 +1,96 @@
+"""What every reader of annotations gives: a picture and its captions."""
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from softmask.errors import InputError
+
+
+class Stored(NamedTuple):
+    """Where a picture's bytes lie when it is no file of its own."""
+
+    file: Path
+    offset: int
+    size: int
+
+
+@dataclass
+class Group:
+    """A picture and all that its annotations say of it.
+
+    Args:
+        image: the picture's file name.
+        captions: at least one.
+        split: if the annotations give one.
+        meta: other columns.
+        image_id: what equal pictures have in common; None takes the file name.
+        stored: where the bytes lie; None is the file of that name in the folder of pictures.
+    """
+
+    image: str
+    captions: list[str]
+    split: str | None
+    meta: dict[str, object] = field(default_factory=dict)
+    image_id: str | None = None
+    stored: Stored | None = None
+
+
+Rows = Iterator[tuple[str, Group]]
+"""Rows of annotations, each with its place for an error: "Row 3 of a.csv"."""
+
+
+def merge(rows: Iterable[tuple[str, Group]]) -> list[Group]:
+    """Join the rows of each picture.
+
+    Args:
+        rows: with their places.
+
+    Returns:
+        One group for each picture, in the order of their first rows.
+
+    Raises:
+        InputError: if a picture is in two splits.
+    """
+    groups: dict[str, Group] = {}
+    for place, group in rows:
+        known = groups.setdefault(group.image, group)
+        if known is group:
+            continue
+        if known.split != group.split:
+            raise InputError(
+                f"{place} puts {group.image!r} into the split {group.split!r} but an earlier row "
+                f"into {known.split!r}: keep each picture in one split."
+            )
+        known.captions += [text for text in group.captions if text not in known.captions]
+    return list(groups.values())
+
+
+def check_captions(captions: object, place: str) -> list[str]:
+    """Give a row's captions.
+
+    Raises:
+        InputError: if they are no list of texts, or one is empty.
+    """
+    if not isinstance(captions, list) or not captions or not all(map(is_text, captions)):
+        raise InputError(f"{place} has an empty caption: fill it in or remove the row.")
+    return list(captions)
+
+
+def is_text(value: object) -> bool:
+    """Whether a value is a text with something in it."""
+    return isinstance(value, str) and bool(value.strip())
+
+
+def load_json(file: Path) -> object:
+    """Read a JSON file.
+
+    Raises:
+        InputError: if it cannot be read.
+    """
+    try:
+        return json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read ({error}): give whole JSON in UTF-8.") from error

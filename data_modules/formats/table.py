@@ -1,0 +1,101 @@
+"""Tables with the columns image and caption (or captions, a list), and maybe split."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from data_modules.formats.group import Group, Rows, check_captions
+from softmask.errors import InputError
+
+USED = ("image", "caption", "captions", "split")
+
+
+def read_csv(file: Path) -> Rows:
+    """Read a CSV with a header line."""
+    return _groups(_csv_rows(file), file)
+
+
+def read_jsonl(file: Path) -> Rows:
+    """Read JSON lines, an object on each."""
+    return _groups(_json_rows(file), file)
+
+
+def read_parquet(file: Path) -> Rows:
+    """Read a Parquet table."""
+    return _groups(_parquet_rows(file), file)
+
+
+def _groups(rows: Iterable[tuple[int, object]], file: Path) -> Rows:
+    for number, row in rows:
+        place = f"Row {number} of {file}"
+        yield place, _group(row, place)
+
+
+def _csv_rows(file: Path) -> Iterator[tuple[int, object]]:
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            yield from enumerate(csv.DictReader(lines), start=2)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise _unreadable(file, error) from error
+
+
+def _json_rows(file: Path) -> Iterator[tuple[int, object]]:
+    try:
+        with file.open(encoding="utf-8-sig") as lines:
+            for number, line in enumerate(lines, start=1):
+                if line.strip():
+                    yield number, json.loads(line)
+    except (OSError, ValueError) as error:
+        raise _unreadable(file, error) from error
+
+
+def _parquet_rows(file: Path) -> Iterator[tuple[int, object]]:
+    try:
+        from pyarrow import parquet  # type: ignore[import-not-found, import-untyped, unused-ignore]
+    except ImportError as error:
+        raise InputError(
+            f"{file} is Parquet, which needs pyarrow: pip install 'softmask[parquet]', or convert "
+            "the table to .csv or .jsonl."
+        ) from error
+    try:
+        batches = parquet.ParquetFile(file).iter_batches()
+        yield from enumerate((row for batch in batches for row in batch.to_pylist()), start=1)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{file} cannot be read ({error}): give a whole Parquet table.") from error
+
+
+def _unreadable(file: Path, error: Exception) -> InputError:
+    return InputError(f"{file} cannot be read ({error}): give a table in UTF-8.")
+
+
+def _group(row: object, place: str) -> Group:
+    if not isinstance(row, dict) or not row.get("image"):
+        raise InputError(f"{place} has no image: give the columns image and caption.")
+    image, split = row["image"], row.get("split")
+    if not isinstance(image, str | int):
+        raise InputError(
+            f"The image of {place[0].lower()}{place[1:]} is a {type(image).__name__}: give a file "
+            "name, and the pictures as files."
+        )
+    captions = check_captions(row.get("captions") or [row.get("caption")], place)
+    # CSV rows that are too long or too short have a column without name or value.
+    meta = {
+        name: _storable(value, name, place)
+        for name, value in row.items()
+        if name not in USED and name and value
+    }
+    return Group(str(image), captions, str(split) if split else None, meta)
+
+
+def _storable(value: object, name: str, place: str) -> object:
+    """Give what a sample's json can hold: Parquet has dates and decimals as well."""
+    if isinstance(value, bytes):
+        raise InputError(
+            f"{place} has bytes in the column {name!r}: leave the column out of the table."
+        )
+    try:
+        json.dumps(value)
+    except TypeError:
+        return str(value)
+    return value

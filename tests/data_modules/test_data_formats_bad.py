@@ -1,0 +1,81 @@
+"""Annotation files that cannot be used, each refused with its name and the way out."""
+
+import pytest
+from schemas import picture, write_albef_test, write_csv, write_img2dataset, write_tar
+
+from data_modules.annotations import read_annotations
+from softmask.errors import InputError
+
+NAMES = [f"{number:012d}.jpg" for number in range(6)]
+
+
+@pytest.mark.parametrize(
+    ("content", "format", "words"),
+    [
+        ("[]", "coco", "no COCO captions .*no object"),
+        ('{"images": [{"id": 1, "file_name": "a"}]}', "coco", "lacks 'annotations'"),
+        (
+            '{"images": [{"id": 1, "file_name": "a"}], "annotations": [{"image_id": 1}]}',
+            "coco",
+            "lacks 'caption'",
+        ),
+        (
+            '{"images": [], "annotations": [{"image_id": 7, "caption": "x"}]}',
+            "coco",
+            "captions for 1 pictures that it does not list, the first is image_id 7",
+        ),
+        ('{"images": [{"filename": "a"}]}', "karpathy", "lacks 'sentences'"),
+        ("[]", "karpathy", "no file of Karpathy's splits"),
+        (
+            '{"images": [{"filename": "a", "split": "dev", "sentences": []}]}',
+            "karpathy",
+            "The picture 1 of .* has an empty caption",
+        ),
+        ("{}", "albef", "is no list as ALBEF"),
+        ('[{"caption": "x"}]', "albef", "Row 1 of .* has no image"),
+        ('[{"image": "a", "caption": ["x", ""]}]', "albef", "Row 1 of .* an empty caption"),
+        ("[]", "albef", "has no rows"),
+        ("{", "albef", "cannot be read .* whole JSON"),
+        ('[{"question": "what"}]', "auto", "fits no format that is known: name its --format"),
+        ("", "auto", "fits no format that is known"),
+    ],
+)
+def test_broken_files(tmp_path, content, format, words):
+    (tmp_path / "a.json").write_text(content)
+    with pytest.raises(InputError, match=words):
+        read_annotations(tmp_path / "a.json", format)
+
+
+def test_broken_places(tmp_path):
+    def refuses(place, words, format="auto"):
+        with pytest.raises(InputError, match=words):
+            read_annotations(place, format)
+
+    refuses(tmp_path / "none.json", "cannot be read .* existing file")
+    refuses(tmp_path, "holds no captions .* --captions")
+    refuses(tmp_path, "holds no file of the format coco", "coco")
+    refuses(tmp_path / "none", "is no folder", "img2dataset")
+    write_csv(tmp_path / "a.csv", NAMES)
+    write_albef_test(tmp_path / "b.json", NAMES)
+    refuses(tmp_path, r"several formats \(albef, csv\)")
+
+
+@pytest.mark.parametrize("fault", ["end", "middle", "text"])
+def test_broken_tars_of_img2dataset(tmp_path, fault):
+    folder = write_img2dataset(tmp_path / "laion", "webdataset")
+    file = folder / "00001.tar"
+    samples = file.read_bytes().rstrip(b"\0")
+    # Cut between two members, a tar looks whole to tarfile.
+    end = samples + b"\0" * (-len(samples) % 512)
+    file.write_bytes({"end": end, "middle": samples[:-700], "text": b"x" * 5120}[fault])
+    with pytest.raises(InputError, match=r"00001\.tar is no whole, uncompressed tar"):
+        read_annotations(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("1.json", b"{"), ("1.json", b"[]"), ("1.txt", b"\xff")]
+)
+def test_broken_texts_of_img2dataset(tmp_path, name, data):
+    write_tar(tmp_path / "0.tar", {"1.jpg": picture(1), name: data})
+    with pytest.raises(InputError, match=rf"0/{name} of .*0\.tar is no .*: mend it"):
+        read_annotations(tmp_path)

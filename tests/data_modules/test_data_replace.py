@@ -1,0 +1,132 @@
+"""Which sample stands for a bad one, and when too many are bad."""
+
+import pytest
+from fake import write_fake_pairs
+
+from data_modules.reasons import BadSample, Reason
+from data_modules.replace import NEAR, TRIES, Refusing, Replacing
+from data_modules.shards import ShardSet
+from softmask.drops import FEWEST, Drop, Tally
+from softmask.errors import InputError
+
+COUNT, SIZE = 43, 10
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory):
+    return ShardSet(write_fake_pairs(tmp_path_factory.mktemp("data"), COUNT, shard_size=SIZE))
+
+
+def bad_at(*positions):
+    def item(sample, epoch):
+        if sample.position in positions:
+            raise BadSample(Reason.EMPTY_PICTURE, f"is empty in epoch {epoch}")
+        return sample.position
+
+    return item
+
+
+def test_good_samples_stay(shards):
+    fetch = Replacing(shards, bad_at(), 0)
+    assert [fetch(n, 0, 0) for n in range(COUNT)] == [(n, None) for n in range(COUNT)]
+
+
+def test_a_bad_sample_gives_its_place_and_is_named(shards):
+    fetched = Replacing(shards, bad_at(12), 0)(12, 3, 4)
+    assert fetched.item != 12
+    assert 10 <= fetched.item < 20
+    sample = shards.read(12)
+    place = (3, 4, 12, sample.shard, sample.key)
+    assert fetched.drop == Drop(*place, "empty_picture", "is empty in epoch 3")
+
+
+def test_a_bad_substitute_is_not_counted_twice(shards):
+    first = Replacing(shards, bad_at(12), 0)(12, 0, 0).item
+    fetched = Replacing(shards, bad_at(12, first), 0)(12, 0, 0)
+    assert fetched.item not in (12, first)
+    assert fetched.drop.position == 12
+
+
+def test_substitutes_are_near_then_anywhere_and_depend_on_the_place_alone(shards):
+    fetch = Replacing(shards, bad_at(), 0)
+    again = Replacing(shards, bad_at(), 0)
+    for position in range(COUNT):
+        start = position // SIZE * SIZE
+        tried = [fetch.substitute(position, 1, attempt) for attempt in range(TRIES)]
+        assert tried == [again.substitute(position, 1, attempt) for attempt in range(TRIES)]
+        assert tried[0] == position
+        assert all(start <= one < min(start + SIZE, COUNT) for one in tried[: NEAR + 1])
+        assert any(one // SIZE * SIZE != start for one in tried[NEAR + 1 :])
+        assert all(0 <= one < COUNT for one in tried)
+    # One for all would be seen again and again.
+    assert len({fetch.substitute(position, 1, 1) for position in range(SIZE)}) > SIZE // 2 - 1
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"epoch": 1}])
+def test_another_seed_or_epoch_chooses_others(shards, other):
+    def all_of(seed=0, epoch=0):
+        fetch = Replacing(shards, bad_at(), seed)
+        return [fetch.substitute(position, epoch, 1) for position in range(COUNT)]
+
+    assert all_of() != all_of(**other)
+
+
+def test_a_later_turn_of_a_mixture_keeps_its_turn(shards):
+    fetch = Replacing(shards, bad_at(), 0)
+    near = [fetch.substitute(2 * COUNT + 12, 0, attempt) for attempt in range(1, NEAR + 1)]
+    assert all(2 * COUNT + 10 <= one < 2 * COUNT + 20 for one in near)
+
+
+def test_tries_are_bounded(shards):
+    calls = []
+
+    def item(sample, _epoch):
+        calls.append(sample.position)
+        raise BadSample(Reason.EMPTY_PICTURE, "is empty")
+
+    with pytest.raises(InputError, match=r"16 samples in a row.*'0-00012'.*empty_picture.*check"):
+        Replacing(shards, item, 0)(12, 0, 0)
+    assert len(calls) == TRIES
+
+
+def test_evaluation_refuses(shards):
+    fetch = Refusing(shards, bad_at(3))
+    assert fetch(2, 0, 0) == (2, None)
+    with pytest.raises(InputError, match=r"'0-00003' of .*00000\.tar is empty.*\(empty_picture\)"):
+        fetch(3, 0, 0)
+
+
+def drops(count, reason="bad_utf8"):
+    return [Drop(0, 0, 0, "s", "k", reason, "")] * count
+
+
+def test_a_share_is_judged_from_enough_samples():
+    tally = Tally(0.01)
+    tally.add(FEWEST - 1, drops(30))
+    tally.check(whole_epoch=False)
+    with pytest.raises(InputError, match=r"30 of 999.*bad_utf8 30 \(3\.00%\)"):
+        tally.check(whole_epoch=True)
+    tally.add(1, [])
+    with pytest.raises(InputError, match=r"30 of 1000"):
+        tally.check(whole_epoch=False)
+
+
+def test_the_limit_itself_passes():
+    tally = Tally(0.01)
+    tally.add(1000, drops(10))
+    tally.check(whole_epoch=True)
+    tally.add(0, drops(1, "link"))
+    with pytest.raises(InputError, match=r"bad_utf8 10 \(1\.00%\) \| link 1 \(0\.10%\)"):
+        tally.check(whole_epoch=True)
+
+
+def test_a_tally_goes_on():
+    first, second = Tally(), Tally()
+    first.add(8, [*drops(2), *drops(1, "link")])
+    assert first.state_dict() == {"read": 8, "bad_utf8": 2, "link": 1}
+    second.load_state_dict(first.state_dict())
+    second.add(8, drops(1))
+    assert second.state_dict() == {"read": 16, "bad_utf8": 3, "link": 1}
+    assert len(first.take()) == 3
+    assert first.take() == []
+    assert len(second.take()) == 1
