@@ -73,7 +73,7 @@ class ShardedData(L.LightningDataModule):
             | {"val_limit": val_limit},
             least=1,
         )
-        check_sizes({"workers": workers}, least=0)
+        check_sizes({"workers": workers, "seed": seed}, least=0)
         if not 0 <= max_drop_rate <= 1:
             raise InputError(
                 f"data.init_args.max_drop_rate is {max_drop_rate}: give a share from 0 to 1."

@@ -129,15 +129,15 @@ class Text:
         """
         room = self.options.max_tokens - 1 - self.options.sep
         pieces, names = self._pieces(caption, room)
-        if not pieces:
-            raise BadSample(
-                Reason.EMPTY_CAPTION, f"has a caption without a token: {caption[:80]!r}"
-            )
         ids = np.array([self._cls, *pieces, *[self._sep] * self.options.sep], dtype=np.int64)
         content = np.zeros(len(ids), dtype=bool)
         if self.options.soft_words == "content":
             content[1 : len(pieces) + 1] = names
         ordinary = (ids != self._cls) & (ids != self._sep) & (ids != self.pad)
+        if not ordinary.any():  # nothing, or "[PAD]" and its like written out
+            raise BadSample(
+                Reason.EMPTY_CAPTION, f"has a caption without a token: {caption[:80]!r}"
+            )
         return Encoded(ids, ordinary, content & ordinary)
 
     def draw(self, encoded: Encoded, rng: np.random.Generator) -> TextDraw:

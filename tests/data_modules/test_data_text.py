@@ -64,7 +64,7 @@ def test_long_captions_are_cut_to_max_tokens(sep):
     assert encoded.ids.tolist() == [CLS, *[4937] * (4 if sep else 5), *[SEP] * sep]
 
 
-@pytest.mark.parametrize("caption", ["", " "])
+@pytest.mark.parametrize("caption", ["", " ", "[PAD]", "[SEP] [CLS]"])
 def test_empty_caption(caption):
     with pytest.raises(BadSample) as bad:
         text().encode(caption)
