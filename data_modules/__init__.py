@@ -2,7 +2,16 @@
 
 from data_modules.base import ShardedData
 from data_modules.image import WEAK, Distortion
+from data_modules.pictured import FINE_TUNING, PicturedData
 from data_modules.pretrain import PretrainData
 from data_modules.text import TextOptions
 
-__all__ = ["WEAK", "Distortion", "PretrainData", "ShardedData", "TextOptions"]
+__all__ = [
+    "FINE_TUNING",
+    "WEAK",
+    "Distortion",
+    "PicturedData",
+    "PretrainData",
+    "ShardedData",
+    "TextOptions",
+]

@@ -119,17 +119,24 @@ def _by_share(
 
 
 def _clusters(groups: list[Group]) -> list[list[Group]]:
-    """Join groups that share a caption, also by way of others."""
+    """Join groups that must stay in one split, also by way of others."""
     cluster_of: dict[str, list[Group]] = {}
     clusters: dict[int, list[Group]] = {}
     for group in groups:
-        texts = [" ".join(caption.lower().split()) for caption in group.captions]
+        texts = _ties(group)
         joined = {id(cluster_of[text]): cluster_of[text] for text in texts if text in cluster_of}
         merged = [member for cluster in joined.values() for member in cluster] + [group]
         for old in joined:
             del clusters[old]
         clusters[id(merged)] = merged
         for member in merged:
-            for caption in member.captions:
-                cluster_of[" ".join(caption.lower().split())] = merged
+            for text in _ties(member):
+                cluster_of[text] = merged
     return list(clusters.values())
+
+
+def _ties(group: Group) -> list[str]:
+    """What keeps groups in one split: captions; of rows apart, whose texts repeat, pictures."""
+    if group.apart:
+        return [name for name in (group.image, group.second) if name]
+    return [" ".join(caption.lower().split()) for caption in group.captions]

@@ -48,10 +48,10 @@ def pair_batch(items: Sequence[PairItem], pad: int, length: int | None = None) -
         pad: id of [PAD].
         length: tokens to pad to; None pads to the longest.
     """
-    input_ids = _pad([item.input_ids for item in items], pad, length)
+    input_ids = pad_rows([item.input_ids for item in items], pad, length)
     lengths = torch.tensor([len(item.input_ids) for item in items])
     return {
-        "image": _images([item.image for item in items]),
+        "image": images_batch([item.image for item in items]),
         "input_ids": input_ids,
         "attention_mask": torch.arange(input_ids.shape[1]) < lengths[:, None],
         "image_id": torch.tensor([item.image_id for item in items]),
@@ -79,15 +79,16 @@ def pretrain_batch(
     # A checker cannot add the keys of two typed dicts.
     batch = cast(PretrainBatch, fields)
     if own := [draw.mlm_ids for draw in draws if draw.mlm_ids is not None]:
-        batch["mlm_ids"] = _pad(own, pad, length)
+        batch["mlm_ids"] = pad_rows(own, pad, length)
     if clean := [draw.clean_ids for draw in draws if draw.clean_ids is not None]:
-        batch["clean_ids"] = _pad(clean, pad, length)
+        batch["clean_ids"] = pad_rows(clean, pad, length)
     if images := [item.clean_image for item in items if item.clean_image is not None]:
-        batch["clean_image"] = _images(images)
+        batch["clean_image"] = images_batch(images)
     return batch
 
 
-def _images(images: Sequence[Pixels]) -> Tensor:
+def images_batch(images: Sequence[Pixels]) -> Tensor:
+    """Stack pictures of one size, each (H, W, 3), to (B, 3, H, W)."""
     # The permuted view has channels-last strides: the layout that convolutions like best.
     return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
@@ -98,7 +99,8 @@ def _join(parts: Sequence[NDArray[np.int64]], value: int) -> Tensor:
     return torch.from_numpy(np.pad(joined, (0, size - len(joined)), constant_values=value))
 
 
-def _pad(rows: Sequence[NDArray[np.int64]], value: int, length: int | None) -> Tensor:
+def pad_rows(rows: Sequence[NDArray[np.int64]], value: int, length: int | None) -> Tensor:
+    """Stack rows of ids, filled up with `value` to the longest or to `length`, (B, L)."""
     width = max(len(row) for row in rows) if length is None else length
     padded = np.full((len(rows), width), value, dtype=np.int64)
     for target, row in zip(padded, rows, strict=True):

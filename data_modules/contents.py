@@ -11,6 +11,8 @@ from data_modules.reasons import BadSample, Reason
 from data_modules.shards import Sample
 
 IMAGES = ("jpg", "jpeg", "png", "webp", "gif")
+LEFT, RIGHT = "left", "right"
+"""Columns of two pictures begin with these: left.jpg, right.jpg."""
 MAX_CAPTION = 1 << 20
 """Bytes: what is longer is another file under a wrong name."""
 
@@ -51,6 +53,24 @@ def encoded(sample: Sample) -> bytes:
             Reason.DOTTED_KEY, f"has a dot in its name, so that its picture is {dotted[0]!r}"
         )
     raise BadSample(Reason.MISSING_PICTURE, f"has no picture but {_names(sample)}")
+
+
+def sides(sample: Sample) -> tuple[bytes, bytes]:
+    """Give the left and the right picture of a sample of two, as stored.
+
+    Raises:
+        BadSample: if one is missing, or there are several for a side.
+    """
+    return _side(sample, LEFT), _side(sample, RIGHT)
+
+
+def _side(sample: Sample, side: str) -> bytes:
+    found = [f"{side}.{kind}" for kind in IMAGES if f"{side}.{kind}" in sample.columns]
+    if len(found) == 1:
+        return sample.columns[found[0]]
+    reason = Reason.MANY_PICTURES if found else Reason.MISSING_PICTURE
+    have = ", ".join(found) if found else f"no {side} picture but {_names(sample)}"
+    raise BadSample(reason, f"has {have}")
 
 
 def picture(sample: Sample) -> Pixels:

@@ -157,39 +157,45 @@ def _resize(pixels: Pixels, short_side: int) -> Pixels:
 def _pairs(job: ShardJob) -> Iterator[Pair]:
     recipe = job.recipe
     for key, group in job.pairs:
-        data = _read(group, recipe.images)
-        data, extension = shrink(data, recipe.short_side, recipe.quality, group.image)
+        stored = _read(group, group.image, recipe.images)
+        data, extension = shrink(stored, recipe.short_side, recipe.quality, group.image)
         image_id = group.image if group.image_id is None else group.image_id
         meta = {**group.meta, "image": group.image, "image_id": image_id}
-        yield Pair(key, data, extension, group.captions, meta)
+        if group.second is None:
+            yield Pair(key, data, extension, group.captions, meta)
+            continue
+        meta["second_image"] = group.second
+        stored = _read(group, group.second, recipe.images)
+        second = shrink(stored, recipe.short_side, recipe.quality, group.second)
+        yield Pair(key, data, extension, group.captions, meta, *second)
 
 
-def _read(group: Group, images: Path) -> bytes:
+def _read(group: Group, name: str, images: Path) -> bytes:
     try:
         if group.stored is None:
-            return (images / group.image).read_bytes()
+            return (images / name).read_bytes()
         with group.stored.file.open("rb") as data:
             data.seek(group.stored.offset)
             return data.read(group.stored.size)
     except OSError as error:
         raise InputError(
-            f"The picture {group.image!r} cannot be read ({error}): replace it or remove its rows."
+            f"The picture {name!r} cannot be read ({error}): replace it or remove its rows."
         ) from error
 
 
 def _strip(groups: Sequence[Group], prefix: str) -> None:
     for group in groups:
         group.image = group.image.removeprefix(prefix)
+        group.second = group.second and group.second.removeprefix(prefix)
 
 
 def _check_files(jobs: Sequence[ShardJob], captions: Path) -> None:
     groups = [group for job in jobs for _, group in job.pairs if group.stored is None]
-    missing = [
-        group.image for group in groups if not (jobs[0].recipe.images / group.image).is_file()
-    ]
+    names = [name for group in groups for name in (group.image, group.second) if name]
+    missing = [name for name in names if not (jobs[0].recipe.images / name).is_file()]
     if missing:
         raise InputError(
-            f"{len(missing)} of {len(groups)} pictures of {captions} are not in "
+            f"{len(missing)} of {len(names)} pictures of {captions} are not in "
             f"{jobs[0].recipe.images}, the first is {missing[0]!r}: mend the folder, remove their "
             "rows, or name with --strip_prefix what is too much of their names."
         )

@@ -65,12 +65,12 @@ def shard_jobs(
     """
     if shard_size < 1:
         raise InputError(f"The shard size is {shard_size}: give at least 1.")
-    keys = {group.image: f"{number:08d}" for number, group in enumerate(groups)}
+    keys = {id(group): f"{number:08d}" for number, group in enumerate(groups)}
     return [
         ShardJob(
             output / split,
             f"{number:05d}.tar",
-            [(keys[group.image], group) for group in members[start : start + shard_size]],
+            [(keys[id(group)], group) for group in members[start : start + shard_size]],
             recipe,
         )
         for split, members in splits.items()
@@ -89,7 +89,6 @@ def fingerprint(groups: Sequence[Group]) -> str:
 def _texts(groups: Sequence[Group]) -> Iterator[str]:
     for group in groups:
         place = group.stored and [str(group.stored.file), *group.stored[1:]]
-        yield json.dumps(
-            [group.image, group.captions, group.split, group.meta, group.image_id, place],
-            sort_keys=True,
-        )
+        said = [group.image, group.captions, group.split, group.meta, group.image_id, place]
+        # Data sets begun before there were second pictures keep their hash.
+        yield json.dumps([*said, group.second] if group.second else said, sort_keys=True)

@@ -33,6 +33,10 @@ class Reason(StrEnum):
     LONG_CAPTION = "long_caption"  # more bytes than any caption has
     BAD_UTF8 = "bad_utf8"
     BAD_JSON = "bad_json"
+    # of what a task wants to be told
+    BAD_LABEL = "bad_label"  # none of the classes
+    BAD_ANSWERS = "bad_answers"  # none, or not texts
+    BAD_BOX = "bad_box"  # outside the picture, or without an area
     # of names
     DOTTED_KEY = "dotted_key"  # a.v2.jpg: the key ends at the first dot
     DUPLICATE_KEY = "duplicate_key"  # seen by `softmask data check` alone

@@ -16,6 +16,7 @@ from typing import NamedTuple
 from tqdm import tqdm  # type: ignore[import-untyped]
 from webdataset import TarWriter  # type: ignore[import-untyped]
 
+from data_modules.contents import LEFT, RIGHT
 from data_modules.shards import FORMAT, INDEX
 from softmask.errors import InputError
 
@@ -24,13 +25,15 @@ EXTENSIONS = ("jpg", "jpeg", "png", "webp")
 
 
 class Pair(NamedTuple):
-    """A picture and its captions."""
+    """A picture and its captions; or two pictures, the first of them on the left."""
 
     key: str
     image: bytes  # as stored
     extension: str
     captions: list[str]
     meta: dict[str, object]
+    second: bytes | None = None  # the picture on the right
+    second_extension: str = ""  # of it; "" is that of the first
 
 
 @dataclass(frozen=True)
@@ -93,22 +96,23 @@ def columns(pair: Pair) -> dict[str, bytes]:
             f"The key {pair.key!r} cannot be stored: use 1 to 80 letters, digits, - and _ (dots "
             "and slashes have a meaning in tars)."
         )
-    if pair.extension not in EXTENSIONS:
-        raise InputError(
-            f"The picture of {pair.key!r} is a {pair.extension!r}: use one of "
-            f"{', '.join(EXTENSIONS)}."
-        )
+    for extension in (pair.extension, pair.second_extension or pair.extension):
+        if extension not in EXTENSIONS:
+            raise InputError(
+                f"The picture of {pair.key!r} is a {extension!r}: use one of "
+                f"{', '.join(EXTENSIONS)}."
+            )
     if not pair.captions or not all(caption.strip() for caption in pair.captions):
         raise InputError(
             f"The pair {pair.key!r} has an empty caption: give it one or leave it out."
         )
     meta = {**pair.meta, "captions": pair.captions} if len(pair.captions) > 1 else pair.meta
     text = json.dumps(meta, ensure_ascii=False, sort_keys=True)
-    return {
-        pair.extension: pair.image,
-        "txt": pair.captions[0].encode("utf-8"),
-        "json": text.encode("utf-8"),
-    }
+    notes = {"txt": pair.captions[0].encode("utf-8"), "json": text.encode("utf-8")}
+    if pair.second is None:
+        return {pair.extension: pair.image, **notes}
+    right = f"{RIGHT}.{pair.second_extension or pair.extension}"
+    return {f"{LEFT}.{pair.extension}": pair.image, right: pair.second, **notes}
 
 
 def write_shard(pairs: Iterable[Pair], folder: Path, name: str) -> Shard:

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from softmask.callbacks import table
+from softmask.tables import recall_table
 
 ROOT = Path(__file__).parent.parent
 
@@ -20,7 +20,7 @@ def filled(readme: str, report: dict[str, object]) -> str:
     minutes = float(str(report["train_seconds"])) / 60
     said = (
         f"{report['steps']} steps took {minutes:.1f} minutes on two CPU cores and ended with\n\n"
-        f"```\n{table(report)}\n```\n"
+        f"```\n{recall_table(report, str(report['corpus']))}\n```\n"
     )
     return between(readme, "demo", said)
 

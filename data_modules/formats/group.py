@@ -28,6 +28,8 @@ class Group:
         meta: other columns.
         image_id: what equal pictures have in common; None takes the file name.
         stored: where the bytes lie; None is the file of that name in the folder of pictures.
+        second: file name of the picture on the right, when the text is about two.
+        apart: a sample of its own beside others of its picture: a question, not one more caption.
     """
 
     image: str
@@ -36,6 +38,8 @@ class Group:
     meta: dict[str, object] = field(default_factory=dict)
     image_id: str | None = None
     stored: Stored | None = None
+    second: str | None = None
+    apart: bool = False
 
 
 Rows = Iterator[tuple[str, Group]]
@@ -43,20 +47,20 @@ Rows = Iterator[tuple[str, Group]]
 
 
 def merge(rows: Iterable[tuple[str, Group]]) -> list[Group]:
-    """Join the rows of each picture.
+    """Join the rows of each picture, but for those that stay apart.
 
     Args:
         rows: with their places.
 
     Returns:
-        One group for each picture, in the order of their first rows.
+        One group for each picture or row apart, in the order of their first rows.
 
     Raises:
         InputError: if a picture is in two splits.
     """
-    groups: dict[str, Group] = {}
-    for place, group in rows:
-        known = groups.setdefault(group.image, group)
+    groups: dict[str | int, Group] = {}
+    for number, (place, group) in enumerate(rows):
+        known = groups.setdefault(number if group.apart else group.image, group)
         if known is group:
             continue
         if known.split != group.split:

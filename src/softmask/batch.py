@@ -1,7 +1,7 @@
 """The contract between data modules and tasks.
 
 B pairs of this rank, L text tokens, M tokens to predict in the whole batch, S soft-mask words
-a pair, H x W pixels.
+a pair, A answers of all questions of a batch, K boxes, H x W pixels.
 Pixels travel as uint8 and are normalised on the device.
 """
 
@@ -13,16 +13,21 @@ IGNORE = -100
 """Label of positions that are not to be predicted."""
 
 
-class PairBatch(TypedDict):
-    """Image-caption pairs as evaluation reads them: nothing masked, nothing distorted."""
+class ImageTextBatch(TypedDict):
+    """Images, each with one text: what all tasks read."""
 
     image: Tensor  # (B, 3, H, W) uint8
     input_ids: Tensor  # (B, L) int64
     attention_mask: Tensor  # (B, L) bool, False on padding
-    image_id: Tensor  # (B,) int64, equal for equal images
-    text_id: Tensor  # (B,) int64, equal for equal captions
     position: Tensor  # (B,) int64, place in the data set: evaluation counts each once
     key: list[str]  # B sample keys
+
+
+class PairBatch(ImageTextBatch):
+    """Image-caption pairs as evaluation reads them: nothing masked, nothing distorted."""
+
+    image_id: Tensor  # (B,) int64, equal for equal images
+    text_id: Tensor  # (B,) int64, equal for equal captions
     caption: list[str]  # B captions
 
 
@@ -35,3 +40,49 @@ class PretrainBatch(PairBatch):
     mlm_ids: NotRequired[Tensor]  # (B, L) int64, a masking draw of MLM's own; else input_ids serve
     clean_image: NotRequired[Tensor]  # (B, 3, H, W) uint8, the teacher's view; else image serves
     clean_ids: NotRequired[Tensor]  # (B, L) int64, the teacher's text; else input_ids serve
+
+
+class LabelledBatch(ImageTextBatch):
+    """An image and a text with one of a few classes: SNLI-VE."""
+
+    label: Tensor  # (B,) int64; IGNORE where it is not known
+
+
+class TwoImageBatch(LabelledBatch):
+    """Two images and a statement about both: NLVR2. `image` is the left one."""
+
+    second_image: Tensor  # (B, 3, H, W) uint8, the right one
+    sentence_id: Tensor  # (B,) int64, equal for one sentence's pairs of images: consistency
+
+
+class QuestionBatch(ImageTextBatch):
+    """Images with a question each, to be answered: VQA's evaluation."""
+
+    question_id: Tensor  # (B,) int64
+    answers: list[list[str]]  # of B questions, what people said; empty where it is not known
+
+
+class AnsweredBatch(QuestionBatch):
+    """Questions with answers to learn: VQA's training. A question has one answer or more."""
+
+    answer_ids: Tensor  # (A, T) int64
+    answer_mask: Tensor  # (A, T) bool, False on padding
+    answer_weight: Tensor  # (A,) float, of an answer among its question's
+    question: Tensor  # (A,) int64, row of the question in this batch, ascending
+
+
+class GroundingBatch(PairBatch):
+    """Images with an expression each and the box of what it means: grounding's evaluation."""
+
+    box: Tensor  # (B, 4) float, x, y, width, height in pixels of the original; NaN if not known
+    size: Tensor  # (B, 2) int64, width and height of the original
+    detections: Tensor  # (B, K, 4) float, candidates as `box`; NaN fills up
+
+
+class ImageBatch(TypedDict):
+    """Images alone, with a class each: zero-shot classification."""
+
+    image: Tensor  # (B, 3, H, W) uint8
+    label: Tensor  # (B,) int64; IGNORE where it is not known
+    position: Tensor  # (B,) int64, place in the data set: evaluation counts each once
+    key: list[str]  # B sample keys

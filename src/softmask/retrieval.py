@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from softmask.backbone import Backbone
 from softmask.batch import PairBatch
 from softmask.nn import Matcher
+from softmask.rows import first_of_each
 
 
 class Rerank(Protocol):
@@ -97,9 +98,9 @@ class Gallery:
         joined = {name: torch.cat(rows) for name, rows in self._rows.items()}
         tokens = joined.pop("tokens")
         full = {name: gather(rows) for name, rows in joined.items()}
-        texts = _first_of_each(full["position"])
+        texts = first_of_each(full["position"])
         texts = texts[full["position"][texts].argsort()]
-        images = texts[_first_of_each(full["image_id"][texts])]
+        images = texts[first_of_each(full["image_id"][texts])]
         per_rank = len(full["position"]) // world
         mine = {
             i: tokens[row - rank * per_rank]
@@ -163,14 +164,6 @@ def match_scores(
     scores = sum_over_ranks(logits) + rerank.similarity * itc
     rest = scores.amin() - 2 + itc  # cosines keep their differences; far below they would round
     return torch.where(i2t, scores, rest), torch.where(t2i, scores.T, rest.T)
-
-
-def _first_of_each(ids: Tensor) -> Tensor:
-    """Index of the first row of each id, in order: (R,) to (U,)."""
-    unique, place = torch.unique(ids, return_inverse=True)
-    rows = torch.arange(len(ids), device=ids.device)
-    first = torch.full_like(unique, len(ids)).scatter_reduce(0, place, rows, "amin")
-    return first.sort().values
 
 
 def _pad(rows: Tensor, length: int) -> Tensor:

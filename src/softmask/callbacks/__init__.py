@@ -6,7 +6,7 @@ from softmask.callbacks.last import LastCheckpoint, find_last
 from softmask.callbacks.panels import SoftMaskPanels
 from softmask.callbacks.performance import Performance
 from softmask.callbacks.preemption import Preemption
-from softmask.callbacks.report import RunReport, table
+from softmask.callbacks.report import RunReport
 from softmask.callbacks.scores import PairScores
 
 __all__ = [
@@ -19,5 +19,4 @@ __all__ = [
     "SoftMaskPanels",
     "find_last",
     "run_folder",
-    "table",
 ]

@@ -8,11 +8,13 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
 
 from softmask.callbacks.folder import run_folder
-from softmask.tasks import PairTask
+from softmask.tasks import TaskModule
 
 
 class RunReport(Callback):
     """Writes `report.json` of a test into the run's folder and prints its table.
+
+    What an official server wants of a task goes to `submission.json`.
 
     Args:
         corpus: name of the data in the report; the test data's path unless given.
@@ -41,7 +43,7 @@ class RunReport(Callback):
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write and print."""
         path = run_folder(trainer) / "report.json"
-        if not isinstance(pl_module, PairTask) or not trainer.is_global_zero:
+        if not isinstance(pl_module, TaskModule) or not trainer.is_global_zero:
             return
         parameters = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
         corpus = self.corpus or trainer.datamodule.paths["test"]  # type: ignore[attr-defined]
@@ -53,23 +55,9 @@ class RunReport(Callback):
             "parameters": parameters,
         }
         path.write_text(json.dumps(report, indent=2) + "\n")
-        print(table(report))
+        print(pl_module.summary(str(corpus)))
+        if pl_module.submission:
+            handed = path.with_name("submission.json")
+            handed.write_text(json.dumps(pl_module.submission) + "\n")
+            print(f"Submission:  {handed}")
         print(f"Report:      {path}\nTensorBoard: tensorboard --logdir {path.parent}")
-
-
-def table(report: dict[str, Any]) -> str:
-    """The recalls of a report in percent, beside chance, as lines of text."""
-    lines = [
-        f"Retrieval on {report['corpus']}: {report['test_size']} images, "
-        f"chance R@1 {100 * report['chance_r1']:.1f} %",
-        f"{'':24}{'R@1':>7}{'R@5':>7}{'R@10':>7}",
-    ]
-    scores = {"itc": "contrastive", "itm": "re-ranked"}
-    directions = {"i2t": "image->text", "t2i": "text->image"}
-    for key, name in scores.items():
-        for direction, arrow in directions.items():
-            if key in report:
-                values = report[key][direction].values()
-                cells = "".join(f"{100 * v:7.1f}" for v in values)
-                lines.append(f"{name:<12}{arrow:<12}{cells}")
-    return "\n".join(lines)

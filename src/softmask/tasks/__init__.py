@@ -2,13 +2,15 @@
 
 from softmask.tasks.base import TaskModule
 from softmask.tasks.contrast import ContrastTask, Negatives, Seen
-from softmask.tasks.objective import Contrast, Evaluation, SoftMasking, Weights
+from softmask.tasks.objective import Contrast, Distillation, Evaluation, SoftMasking, Weights
 from softmask.tasks.pairs import PairTask
 from softmask.tasks.pretrain import PretrainTask
+from softmask.tasks.taught import TaughtTask
 
 __all__ = [
     "Contrast",
     "ContrastTask",
+    "Distillation",
     "Evaluation",
     "Negatives",
     "PairTask",
@@ -16,5 +18,6 @@ __all__ = [
     "Seen",
     "SoftMasking",
     "TaskModule",
+    "TaughtTask",
     "Weights",
 ]

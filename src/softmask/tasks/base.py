@@ -38,6 +38,10 @@ class TaskModule(L.LightningModule):
         self.optim = optim or Optim()
         self.init_from = init_from
         self.guard = FiniteGuard()
+        self.report: dict[str, Any] = {}
+        """What the last evaluation found: numbers, or dicts of them, by name."""
+        self.submission: list[dict[str, Any]] = []
+        """What the last test would hand in, in the form of the official server, if there is one."""
         self._started = False  # whether the weights are more than fresh
         self._keys: tuple[str, ...] = ()  # of the batch whose gradients come next
 
@@ -58,6 +62,12 @@ class TaskModule(L.LightningModule):
 
     def loaded_weights(self) -> None:
         """Bring whatever copies the weights in line with them; tasks with twins do."""
+
+    def summary(self, corpus: str) -> str:
+        """What the last test found, as lines of text; tasks with a table of their own say more."""
+        numbers = {k: v for k, v in self.report.items() if isinstance(v, int | float)}
+        cells = [f"  {name:<24}{value:10.4g}" for name, value in numbers.items()]
+        return "\n".join([f"{type(self).__name__} on {corpus}:", *cells])
 
     def configure_optimizers(self) -> Any:
         """AdamW with warm-up and cosine over the whole run, stepped every batch."""

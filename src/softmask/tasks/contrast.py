@@ -4,7 +4,7 @@ B pairs of this rank, W ranks, Q queue places, N image tokens, L words, D width,
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
@@ -21,7 +21,6 @@ from softmask.losses import (
     soft_targets,
     without_negative,
 )
-from softmask.momentum import Momentum
 from softmask.optim import Optim
 from softmask.queue import FeatureQueue
 from softmask.tasks.objective import Contrast, Evaluation
@@ -67,36 +66,18 @@ class ContrastTask(PairTask):
         bert: str | None = None,
         heads: Mapping[str, nn.Module] | None = None,
     ) -> None:
-        super().__init__(backbone, optim, evaluation, init_from, bert)
         self.contrast = contrast or Contrast()
-        self._heads = tuple(heads or {})
-        for name, head in (heads or {}).items():
-            self.add_module(name, head)
-        self.momentum = Momentum(self.taught(), self.contrast.momentum)
+        super().__init__(backbone, optim, self.contrast, evaluation, init_from, bert, heads)
         self.queue = FeatureQueue(self.contrast.queue_size, backbone.embed_dim)
-
-    def taught(self) -> dict[str, nn.Module]:
-        """The modules that have momentum twins."""
-        return {name: self.get_submodule(name) for name in ("backbone", *self._heads)}
-
-    @property
-    def teacher(self) -> Backbone:
-        """The backbone's momentum twin."""
-        return cast(Backbone, self.momentum.twin["backbone"])
-
-    @property
-    def alpha(self) -> float:
-        """Share of the twins' beliefs at this step: a linear ramp, then constant."""
-        return self.contrast.alpha * self._ramp(self.contrast.alpha_steps)
 
     @property
     def hardness(self) -> float:
         """How much similarity steers the draw of negatives at this step: 0 not at all, 1 wholly."""
-        return self._ramp(self.contrast.hard_steps)
+        return self.ramp(self.contrast.hard_steps)
 
     def loaded_weights(self) -> None:
         """Twins start equal to the weights just loaded, the queue without another run's pairs."""
-        self.momentum.copy_from(self.taught())
+        super().loaded_weights()
         fresh = FeatureQueue(self.contrast.queue_size, self.backbone.embed_dim)
         self.queue.load_state_dict(fresh.state_dict())
 
@@ -192,7 +173,3 @@ class ContrastTask(PairTask):
                 f"repeat often."
             )
         return batch
-
-    def _ramp(self, steps: int) -> float:
-        """From 0 at the first step to 1 after `steps`."""
-        return min(1.0, self.global_step / steps) if steps else 1.0

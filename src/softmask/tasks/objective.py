@@ -12,17 +12,37 @@ NOT_NEGATIVE = (0.0, inf)
 
 
 @dataclass(frozen=True)
-class Contrast:
+class Distillation:
+    """Momentum twins that teach (ALBEF, section 3.4).
+
+    Args:
+        alpha: share of the twins' beliefs in the targets; ALBEF's 0.4. 0 asks them nothing.
+        alpha_steps: steps over which alpha rises from 0; an epoch in ALBEF.
+        momentum: of the twins; ALBEF's 0.995, made for 200,000 steps: short runs need less.
+    """
+
+    alpha: float = 0.4
+    alpha_steps: int = 0
+    momentum: float = 0.995
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        ranges = {"alpha": (0, 1), "alpha_steps": NOT_NEGATIVE, "momentum": (0, 1)}
+        refuse_outside("distillation", vars(self), ranges)
+
+
+@dataclass(frozen=True)
+class Contrast(Distillation):
     """Focal image-text contrast with momentum twins.
 
     Args:
+        alpha: share of the twins' beliefs in the targets of ITC and MLM; ALBEF's 0.4.
+        alpha_steps: steps over which alpha rises from 0; an epoch in ALBEF.
+        momentum: of the twins; ALBEF's 0.995, made for 200,000 steps: short runs need less.
         gamma: focusing power (ours); 0 is ALBEF's ITC exactly.
         per_row: one focal factor a query instead of one a candidate (ours).
         detach: no gradient through the focal factor.
-        alpha: share of the twins' beliefs in the targets of ITC and MLM; ALBEF's 0.4.
-        alpha_steps: steps over which alpha rises from 0; an epoch in ALBEF.
         queue_size: pairs in the queue, divisible by the global batch; ALBEF's 65,536.
-        momentum: of the twins; ALBEF's 0.995, made for 200,000 steps: short runs need less.
         match_ids: candidates with the query's image or caption are positives too, wherever they
             stand; False is ALBEF's pretraining, where only the pair itself is.
         hard_steps: steps over which ITM's negatives go from evenly drawn to hard (ours); 0 is
@@ -33,10 +53,7 @@ class Contrast:
     gamma: float = 2.0
     per_row: bool = False
     detach: bool = False
-    alpha: float = 0.4
-    alpha_steps: int = 0
     queue_size: int = 65536
-    momentum: float = 0.995
     match_ids: bool = True
     hard_steps: int = 0
 

@@ -1,8 +1,9 @@
 """Tasks that match images with texts share their matching head and their retrieval evaluation."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from softmask.backbone import Backbone
 from softmask.batch import PairBatch
@@ -10,36 +11,40 @@ from softmask.metrics import chance_at_one, recall_at_k
 from softmask.nn import Matcher
 from softmask.optim import Optim
 from softmask.retrieval import Gallery, contrastive_scores, match_scores
-from softmask.tasks.base import TaskModule
-from softmask.tasks.objective import Evaluation
+from softmask.tables import recall_table
+from softmask.tasks.objective import Distillation, Evaluation
+from softmask.tasks.taught import TaughtTask
 from softmask.weights import load_bert
 
 
-class PairTask(TaskModule):
+class PairTask(TaughtTask):
     """Base of pretraining and retrieval: evaluates, and predicts the match of pairs.
 
     Args:
         backbone: the ViT, the BERT and the fusion encoder.
         optim: AdamW and its schedule.
+        distillation: of the momentum twins.
         evaluation: retrieval on validation and test data.
         init_from: weights to start from; see `TaskModule`.
         bert: name or folder of a BERT to start from.
+        heads: modules beside the backbone that have momentum twins too, by attribute name.
     """
 
     def __init__(
         self,
         backbone: Backbone,
         optim: Optim | None = None,
+        distillation: Distillation | None = None,
         evaluation: Evaluation | None = None,
         init_from: str | None = None,
         bert: str | None = None,
+        heads: Mapping[str, nn.Module] | None = None,
     ) -> None:
-        super().__init__(backbone, optim, init_from)
+        super().__init__(backbone, optim, distillation, init_from, heads)
         self.evaluation = evaluation or Evaluation()
         self.matcher = Matcher(backbone.text.width)
         self.bert = bert
         self.gallery = Gallery()
-        self.report: dict[str, Any] = {}
 
     def setup(self, stage: str) -> None:
         """Start from BERT, then from `init_from`, when asked to."""
@@ -88,6 +93,10 @@ class PairTask(TaskModule):
             "similarity": (image * text).sum(dim=1).tolist(),
             "match": logits.softmax(dim=1)[:, 1].tolist(),
         }
+
+    def summary(self, corpus: str) -> str:
+        """The recalls of the last test in percent, beside chance."""
+        return recall_table(self.report, corpus)
 
     def _evaluate(self, stage: str) -> None:
         gathered = self.gallery.gather(self.gather, self.trainer.world_size, self.global_rank)

@@ -1,0 +1,22 @@
+"""Results as lines of text."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def recall_table(report: Mapping[str, Any], corpus: str) -> str:
+    """The recalls of a report in percent, beside chance, as lines of text."""
+    lines = [
+        f"Retrieval on {corpus}: {report['test_size']} images, "
+        f"chance R@1 {100 * report['chance_r1']:.1f} %",
+        f"{'':24}{'R@1':>7}{'R@5':>7}{'R@10':>7}",
+    ]
+    scores = {"itc": "contrastive", "itm": "re-ranked"}
+    directions = {"i2t": "image->text", "t2i": "text->image"}
+    for key, name in scores.items():
+        for direction, arrow in directions.items():
+            if key in report:
+                values = report[key][direction].values()
+                cells = "".join(f"{100 * v:7.1f}" for v in values)
+                lines.append(f"{name:<12}{arrow:<12}{cells}")
+    return "\n".join(lines)

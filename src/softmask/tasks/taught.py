@@ -1,0 +1,61 @@
+"""Tasks that momentum twins of their own modules teach (ALBEF, section 3.4)."""
+
+from collections.abc import Mapping
+from typing import cast
+
+from torch import nn
+
+from softmask.backbone import Backbone
+from softmask.momentum import Momentum
+from softmask.optim import Optim
+from softmask.tasks.base import TaskModule
+from softmask.tasks.objective import Distillation
+
+
+class TaughtTask(TaskModule):
+    """Base of all tasks with momentum twins. A step moves them: `self.momentum.update(...)`.
+
+    Args:
+        backbone: the ViT, the BERT and the fusion encoder.
+        optim: AdamW and its schedule.
+        distillation: how much the twins teach, and how slowly they follow.
+        init_from: weights to start from; see `TaskModule`.
+        heads: modules beside the backbone that have momentum twins too, by attribute name.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        optim: Optim | None = None,
+        distillation: Distillation | None = None,
+        init_from: str | None = None,
+        heads: Mapping[str, nn.Module] | None = None,
+    ) -> None:
+        super().__init__(backbone, optim, init_from)
+        self.distillation = distillation or Distillation()
+        self._heads = tuple(heads or {})
+        for name, head in (heads or {}).items():
+            self.add_module(name, head)
+        self.momentum = Momentum(self.taught(), self.distillation.momentum)
+
+    def taught(self) -> dict[str, nn.Module]:
+        """The modules that have momentum twins."""
+        return {name: self.get_submodule(name) for name in ("backbone", *self._heads)}
+
+    @property
+    def teacher(self) -> Backbone:
+        """The backbone's momentum twin."""
+        return cast(Backbone, self.momentum.twin["backbone"])
+
+    @property
+    def alpha(self) -> float:
+        """Share of the twins' beliefs at this step: a linear ramp, then constant."""
+        return self.distillation.alpha * self.ramp(self.distillation.alpha_steps)
+
+    def loaded_weights(self) -> None:
+        """Twins start equal to the weights just loaded."""
+        self.momentum.copy_from(self.taught())
+
+    def ramp(self, steps: int) -> float:
+        """From 0 at the first step to 1 after `steps`."""
+        return min(1.0, self.global_step / steps) if steps else 1.0
