@@ -105,7 +105,7 @@ def masked_positions(labels: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def load_whole(task: TaughtTask, official: dict[str, Tensor]) -> None:
-    """Fill a task of classes; all there is fits, and only what its loss does not read is missing."""
+    """Fill a task of classes: all fits, and only what its loss does not read is missing."""
     report = fill(task.eval(), from_albef(official, task.backbone.text.layers), "golden")
     assert (report.unexpected, report.misshapen) == ([], [])
     assert set(report.missing) == unread(task)
