@@ -117,14 +117,15 @@ class Nlvr2PretrainTask(ClassifiedTask):
             )
 
     def predict_step(self, batch: PairBatch, batch_idx: int) -> dict[str, Any]:
-        """Where each text's own image was, and the probabilities of its places, by sample key."""
+        """Where each text's own image was shown, and where it is seen, by sample key."""
         logits, kind = self.judge(batch)
         names = [*self.classes, None]  # IGNORE is none of them
         return {
             "key": batch["key"],
             "position": batch["position"].tolist(),
             "caption": batch["caption"],
-            "label": [names[max(number, -1)] for number in kind.tolist()],
+            "shown": [names[max(number, -1)] for number in kind.tolist()],
+            "label": [self.classes[number] for number in logits.argmax(dim=1).tolist()],
             "probabilities": self.probabilities(logits),
         }
 
