@@ -1,5 +1,7 @@
 """Pure functions of tensors, one file a family."""
 
+from softmask.losses.assignment import Assigned, assign, distractors, lonely
+from softmask.losses.classes import distilled_cross_entropy
 from softmask.losses.contrastive import focal_itc, itc, similarity, soft_targets
 from softmask.losses.language import mlm, pick_positions
 from softmask.losses.matching import (
@@ -11,10 +13,15 @@ from softmask.losses.matching import (
 )
 
 __all__ = [
+    "Assigned",
+    "assign",
+    "distilled_cross_entropy",
+    "distractors",
     "focal_itc",
     "hard_negatives",
     "itc",
     "itm",
+    "lonely",
     "match_accuracy",
     "mlm",
     "pick_positions",

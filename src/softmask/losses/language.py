@@ -3,10 +3,9 @@
 B pairs, L words, M words to predict of all pairs together, V word pieces.
 """
 
-import torch
 from torch import Tensor
 
-from softmask.batch import IGNORE
+from softmask.losses.classes import distilled_cross_entropy
 
 
 def mlm(
@@ -29,14 +28,7 @@ def mlm(
     Returns:
         Mean over predicted positions, ().
     """
-    keep = labels != IGNORE
-    log_p = logits.log_softmax(dim=-1)
-    loss = -log_p.gather(-1, labels.clamp_min(0).unsqueeze(-1)).squeeze(-1)
-    if alpha and teacher is not None:
-        soft = -(teacher.detach().softmax(dim=-1) * log_p).sum(dim=-1)
-        loss = (1 - alpha) * loss + alpha * soft
-    total = keep.sum() if count is None else count
-    return torch.where(keep, loss, 0.0).sum() / total.clamp_min(1)
+    return distilled_cross_entropy(logits, labels, teacher, alpha, count)
 
 
 def pick_positions(states: Tensor, at: Tensor) -> Tensor:

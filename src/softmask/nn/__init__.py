@@ -1,16 +1,19 @@
 """Layers: attention, fusion, encoders, heads."""
 
 from softmask.nn.fusion import FusionEncoder, FusionLayer, ImageKeys
-from softmask.nn.heads import Matcher, Projection, WordHead
+from softmask.nn.heads import ClassHead, Matcher, Projection, WordHead
 from softmask.nn.image import ImageEncoder
+from softmask.nn.pair import PairFusion
 from softmask.nn.text import TextEncoder
 
 __all__ = [
+    "ClassHead",
     "FusionEncoder",
     "FusionLayer",
     "ImageEncoder",
     "ImageKeys",
     "Matcher",
+    "PairFusion",
     "Projection",
     "TextEncoder",
     "WordHead",
