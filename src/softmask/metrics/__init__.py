@@ -1,5 +1,25 @@
 """Metrics as pure functions."""
 
+from softmask.metrics.grounding import (
+    RIGHT,
+    box_iou,
+    box_scores,
+    cover_share,
+    energy_inside,
+    peak,
+    points_into,
+)
 from softmask.metrics.retrieval import chance_at_one, rank_of_correct, recall_at_k
 
-__all__ = ["chance_at_one", "rank_of_correct", "recall_at_k"]
+__all__ = [
+    "RIGHT",
+    "box_iou",
+    "box_scores",
+    "chance_at_one",
+    "cover_share",
+    "energy_inside",
+    "peak",
+    "points_into",
+    "rank_of_correct",
+    "recall_at_k",
+]
