@@ -68,6 +68,10 @@ class Backbone(nn.Module):
         """`fuse` for the first token alone, which is all that matching reads: to (R, D)."""
         return self.fusion.first_token(states, mask, keys)
 
+    def stacks(self) -> list[list[list[nn.Parameter]]]:
+        """Parameters by layer, embeddings first: of the ViT, and of BERT from words to fusion."""
+        return [self.image.levels(), [*self.text.levels(), *self.fusion.levels()]]
+
     @torch.no_grad()
     def clamp_temperature(self) -> None:
         """Keep the temperature in ALBEF's range, in place."""

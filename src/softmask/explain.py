@@ -34,7 +34,8 @@ def match_maps(
         keys: of the B images.
         layer: whose cross-attention is mapped.
     """
-    early, keys = early.detach(), keys.detach()
+    # The map is differentiated even where all that made it is frozen.
+    early, keys = early.detach().requires_grad_(), keys.detach()
 
     def tail() -> tuple[Tensor, Tensor]:
         first, attention = backbone.fusion.first_token_with_map(early, mask, keys, layer)

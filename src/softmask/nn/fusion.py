@@ -205,5 +205,9 @@ class FusionEncoder(nn.Module):
         )
         return self.first_token(states, mask, keys, start=at + 1), attention_map
 
+    def levels(self) -> list[list[nn.Parameter]]:
+        """Parameters by layer."""
+        return [list(layer.parameters()) for layer in self.layers]
+
     def _stack(self) -> list[FusionLayer]:
         return cast(list[FusionLayer], list(self.layers))
