@@ -9,17 +9,30 @@ from pathlib import Path
 from typing import Literal
 
 from data_modules.formats.albef import read_albef
+from data_modules.formats.albef_refcoco import read_albef_refcoco
 from data_modules.formats.coco import read_coco
 from data_modules.formats.detect import annotation_files, detect
 from data_modules.formats.group import Group, Rows, merge
 from data_modules.formats.img2dataset import read_img2dataset
 from data_modules.formats.karpathy import read_karpathy
+from data_modules.formats.refcoco import read_refcoco
 from data_modules.formats.table import read_csv, read_jsonl, read_parquet
 from softmask.errors import InputError
 
 SPLITS = ("train", "val", "test")
 
-Format = Literal["auto", "csv", "jsonl", "parquet", "coco", "karpathy", "albef", "img2dataset"]
+Format = Literal[
+    "auto",
+    "csv",
+    "jsonl",
+    "parquet",
+    "coco",
+    "karpathy",
+    "albef",
+    "img2dataset",
+    "refcoco",
+    "albef_refcoco",
+]
 
 READERS: dict[str, Callable[[Path], Rows]] = {
     "csv": read_csv,
@@ -29,6 +42,8 @@ READERS: dict[str, Callable[[Path], Rows]] = {
     "karpathy": read_karpathy,
     "albef": read_albef,
     "img2dataset": read_img2dataset,
+    "refcoco": read_refcoco,
+    "albef_refcoco": read_albef_refcoco,
 }
 
 

@@ -31,12 +31,17 @@ class PairBatch(ImageTextBatch):
     caption: list[str]  # B captions
 
 
-class PretrainBatch(PairBatch):
+class WordBatch(PairBatch):
+    """Pairs with words whose maps become soft masks: grounding's training."""
+
+    words: Tensor  # (B, S) int64, positions of the tokens
+
+
+class PretrainBatch(WordBatch):
     """Augmented pairs: `image` is distorted and, when text is augmented, `input_ids` is masked."""
 
     mlm_at: Tensor  # (M,) int64, places to predict in the B L flattened tokens; 0 fills up
     mlm_labels: Tensor  # (M,) int64, token ids before masking; IGNORE fills up
-    words: Tensor  # (B, S) int64, positions of the tokens whose maps become soft masks
     mlm_ids: NotRequired[Tensor]  # (B, L) int64, a masking draw of MLM's own; else input_ids serve
     clean_image: NotRequired[Tensor]  # (B, 3, H, W) uint8, the teacher's view; else image serves
     clean_ids: NotRequired[Tensor]  # (B, L) int64, the teacher's text; else input_ids serve
@@ -77,6 +82,8 @@ class GroundingBatch(PairBatch):
     box: Tensor  # (B, 4) float, x, y, width, height in pixels of the original; NaN if not known
     size: Tensor  # (B, 2) int64, width and height of the original
     detections: Tensor  # (B, K, 4) float, candidates as `box`; NaN fills up
+    mapped: Tensor  # (B, L) bool, tokens whose maps together are the expression's
+    split: list[str]  # B names of the part of the data that a sample counts for; "" is none
 
 
 class ImageBatch(TypedDict):

@@ -81,7 +81,8 @@ def points_into(point: Tensor, box: Tensor, tolerance: float = 0.0) -> Tensor:
     """
     low, high = box[..., :2], box[..., :2] + box[..., 2:]
     outside = torch.maximum(low - point, point - high).clamp_min(0)
-    return outside.norm(dim=-1) <= tolerance
+    near: Tensor = outside.norm(dim=-1) <= tolerance
+    return near
 
 
 def energy_inside(saliency: Tensor, box: Tensor) -> Tensor:
