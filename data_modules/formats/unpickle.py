@@ -34,6 +34,6 @@ def load_plain_pickle(file: Path) -> object:
         ) from error
     except Exception as error:  # junk makes the reader raise nearly anything
         raise InputError(
-            f"{file} cannot be read as a pickle ({first_line(error)}): give the file of REFER as it "
-            f"was downloaded."
+            f"{file} cannot be read as a pickle ({first_line(error)}): give the file of REFER as "
+            f"it was downloaded."
         ) from error
