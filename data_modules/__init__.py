@@ -4,6 +4,7 @@ from data_modules.base import ShardedData
 from data_modules.image import WEAK, Distortion
 from data_modules.pictured import FINE_TUNING, PicturedData
 from data_modules.pretrain import PretrainData
+from data_modules.retrieval import RetrievalData
 from data_modules.text import TextOptions
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Distortion",
     "PicturedData",
     "PretrainData",
+    "RetrievalData",
     "ShardedData",
     "TextOptions",
 ]

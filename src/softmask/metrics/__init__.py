@@ -1,5 +1,17 @@
 """Metrics as pure functions."""
 
-from softmask.metrics.retrieval import chance_at_one, rank_of_correct, recall_at_k
+from softmask.metrics.bootstrap import bootstrap_interval
+from softmask.metrics.retrieval import (
+    chance_at_one,
+    rank_of_correct,
+    recall_at_k,
+    recall_intervals,
+)
 
-__all__ = ["chance_at_one", "rank_of_correct", "recall_at_k"]
+__all__ = [
+    "bootstrap_interval",
+    "chance_at_one",
+    "rank_of_correct",
+    "recall_at_k",
+    "recall_intervals",
+]
