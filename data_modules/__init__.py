@@ -5,6 +5,7 @@ from data_modules.grounding import WHOLE, GroundingData
 from data_modules.image import WEAK, Distortion
 from data_modules.pictured import FINE_TUNING, PicturedData
 from data_modules.pretrain import PretrainData
+from data_modules.retrieval import RetrievalData
 from data_modules.text import TextOptions
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "GroundingData",
     "PicturedData",
     "PretrainData",
+    "RetrievalData",
     "ShardedData",
     "TextOptions",
 ]

@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 
 from data_modules.batches import Maker
 from data_modules.boxes import Boxes, Marked, marked
-from data_modules.collate import PairItem
+from data_modules.captioned import MakePairs, image_id, tokenise
+from data_modules.collate import PairItem, pair_batch
 from data_modules.contents import contents
 from data_modules.decode import MAX_PIXELS, decode
-from data_modules.image import Distort, Distortion, evaluate
+from data_modules.image import Distort, Distortion
 from data_modules.mixture import Source
-from data_modules.pictured import PicturedData
-from data_modules.pretrain import MakePairs
-from data_modules.seeds import sample_seed
+from data_modules.pictured import PicturedData, Reader
+from data_modules.seeds import hash63, sample_seed
 from data_modules.shards import Sample
 from data_modules.store import StoreOptions
-from data_modules.text import Encoded, Ids, Text, TextOptions
+from data_modules.text import Encoded, Ids, TextOptions
 from softmask.batch import GroundingBatch, WordBatch
 
 WHOLE = Distortion(crop_scale=(1.0, 1.0), jitter_prob=0, gray_prob=0, blur_prob=0)
@@ -107,14 +107,16 @@ class GroundingData(PicturedData):
 
     def make_train(self) -> "MakeExpressions":
         """Give the maker of training batches."""
-        return MakeExpressions(self._pairs(), self.distortion, self.seed, self.flip_sides)
+        reader = self.distorted()
+        if self.flip_sides:
+            return MakeExpressions(MakePairs(reader))
+        distort = Distort(replace(self.distortion, flip=0), self.image_size)
+        upright = Reader(reader.text, reader.size, reader.max_pixels, distort, reader.seed)
+        return MakeExpressions(MakePairs(reader), upright)
 
     def make_evaluation(self) -> "MakeGrounding":
         """Give the maker of evaluation batches."""
-        return MakeGrounding(self._pairs(), self.map_words)
-
-    def _pairs(self) -> MakePairs:
-        return MakePairs(Text(self.text), self.image_size, self.max_pixels)
+        return MakeGrounding(self.plain(), self.map_words)
 
 
 class WordItem(NamedTuple):
@@ -128,30 +130,23 @@ class MakeExpressions(Maker):
     """Samples to a WordBatch: distorted pictures, plain texts, words for soft masks.
 
     Args:
-        pairs: the maker of plain pairs.
-        distortion: the image augmentation.
-        seed: of the augmentation.
-        flip_sides: mirror pictures whose text says left or right too.
+        pairs: the maker of pairs, which distorts.
+        upright: reader of pictures whose text says left or right, if there is one for them.
     """
 
-    def __init__(
-        self, pairs: MakePairs, distortion: Distortion, seed: int, flip_sides: bool
-    ) -> None:
-        self.pairs, self.seed, self.flip_sides = pairs, seed, flip_sides
-        self.distort = Distort(distortion, pairs.size)
-        self.upright = Distort(replace(distortion, flip=0), pairs.size)
+    def __init__(self, pairs: MakePairs, upright: Reader | None = None) -> None:
+        self.pairs, self.reader, self.upright = pairs, pairs.reader, upright
 
     def item(self, sample: Sample, epoch: int) -> WordItem:
         """Make one sample, or raise BadSample."""
-        seed = sample_seed(self.seed, epoch, sample.draws)
+        seed = sample_seed(self.reader.seed, epoch, sample.draws)
         rng = np.random.default_rng([seed, 1])  # not the stream of the picture
         found = contents(sample)
-        caption = found.captions[int(rng.integers(len(found.captions)))]
-        keep = not self.flip_sides and SIDES.search(caption)
-        distort = self.upright if keep else self.distort
-        pixels = distort(decode(found.image, self.pairs.max_pixels), seed)
-        pair, encoded = self.pairs.pair(sample, found, pixels, caption)
-        return WordItem(pair, self.pairs.text.pick_words(encoded, encoded.ids, rng))
+        pixels = decode(found.image, self.reader.max_pixels)
+        pair, encoded = self.pairs.pair(sample, epoch, found, pixels)
+        reader = (SIDES.search(pair.caption) and self.upright) or self.reader
+        pair = pair._replace(image=reader.show(pixels, sample, epoch))
+        return WordItem(pair, self.reader.text.pick_words(encoded, encoded.ids, rng))
 
     def batch(self, items: Sequence[WordItem], epoch: int) -> WordBatch:
         """Stack samples."""
@@ -170,28 +165,31 @@ class GroundingItem(NamedTuple):
 
 
 class MakeGrounding(Maker):
-    """Samples to a GroundingBatch: plain pictures, first texts, boxes.
+    """Samples to a GroundingBatch: whole pictures, first texts, boxes.
 
     Args:
-        pairs: the maker of plain pairs.
+        reader: of evaluation samples.
         map_words: see GroundingData.
     """
 
-    def __init__(self, pairs: MakePairs, map_words: MapWords) -> None:
-        self.pairs, self.map_words = pairs, map_words
+    def __init__(self, reader: Reader, map_words: MapWords) -> None:
+        self.reader, self.map_words = reader, map_words
 
-    def item(self, sample: Sample, epoch: int) -> GroundingItem:  # noqa: ARG002 (all are equal)
+    def item(self, sample: Sample, epoch: int) -> GroundingItem:
         """Make one sample, or raise BadSample."""
         found = contents(sample)
-        pixels = decode(found.image, self.pairs.max_pixels)
+        pixels = decode(found.image, self.reader.max_pixels)
         said = marked(found.meta, (pixels.shape[1], pixels.shape[0]))
-        square = evaluate(pixels, self.pairs.size)
-        pair, encoded = self.pairs.pair(sample, found, square, found.captions[0])
+        shown = self.reader.show(pixels, sample, epoch)
+        text, encoded = tokenise(found.captions[0], self.reader)
+        ids = image_id(found, sample), hash63(text)
+        pair = PairItem(shown, encoded.ids, *ids, sample.position, sample.key, text)
         return GroundingItem(pair, self._mapped(encoded), said)
 
-    def batch(self, items: Sequence[GroundingItem], epoch: int) -> GroundingBatch:
+    def batch(self, items: Sequence[GroundingItem], epoch: int) -> GroundingBatch:  # noqa: ARG002
         """Stack samples."""
-        stacked = self.pairs.batch([item.pair for item in items], epoch)
+        pairs = [item.pair for item in items]
+        stacked = pair_batch(pairs, self.reader.text.pad, self.reader.length)
         mapped = np.zeros(stacked["attention_mask"].shape, bool)
         for row, item in zip(mapped, items, strict=True):
             row[: len(item.mapped)] = item.mapped

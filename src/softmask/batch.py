@@ -1,7 +1,7 @@
 """The contract between data modules and tasks.
 
-B pairs of this rank, L text tokens, M tokens to predict in the whole batch, S soft-mask words
-a pair, A answers of all questions of a batch, K boxes, H x W pixels.
+B pairs of this rank, R texts of all its images, L text tokens, M tokens to predict in the whole
+batch, S soft-mask words a pair, A answers of all questions of a batch, K boxes, H x W pixels.
 Pixels travel as uint8 and are normalised on the device.
 """
 
@@ -24,7 +24,7 @@ class ImageTextBatch(TypedDict):
 
 
 class PairBatch(ImageTextBatch):
-    """Image-caption pairs as evaluation reads them: nothing masked, nothing distorted."""
+    """Image-caption pairs, nothing masked: retrieval's training."""
 
     image_id: Tensor  # (B,) int64, equal for equal images
     text_id: Tensor  # (B,) int64, equal for equal captions
@@ -45,6 +45,20 @@ class PretrainBatch(WordBatch):
     mlm_ids: NotRequired[Tensor]  # (B, L) int64, a masking draw of MLM's own; else input_ids serve
     clean_image: NotRequired[Tensor]  # (B, 3, H, W) uint8, the teacher's view; else image serves
     clean_ids: NotRequired[Tensor]  # (B, L) int64, the teacher's text; else input_ids serve
+
+
+class CaptionedBatch(TypedDict):
+    """Images with all their captions, one or more each: retrieval's evaluation."""
+
+    image: Tensor  # (B, 3, H, W) uint8
+    image_id: Tensor  # (B,) int64, equal for equal images
+    input_ids: Tensor  # (R, L) int64
+    attention_mask: Tensor  # (R, L) bool, False on padding
+    image_row: Tensor  # (R,) int64, row of the text's image in this batch, ascending
+    text_id: Tensor  # (R,) int64, equal for equal captions
+    caption: list[str]  # R captions
+    position: Tensor  # (B,) int64, place in the data set: evaluation counts each once
+    key: list[str]  # B sample keys
 
 
 class LabelledBatch(ImageTextBatch):

@@ -8,12 +8,11 @@ from fake import COLOURS
 from refer import grounded_pairs
 
 from data_modules.boxes import marked
-from data_modules.grounding import WHOLE, GroundingData, MakeExpressions, MakeGrounding
+from data_modules.grounding import WHOLE, GroundingData
 from data_modules.image import Distort, Distortion, evaluate
-from data_modules.pretrain import MakePairs
 from data_modules.reasons import BadSample
 from data_modules.shards import Sample
-from data_modules.text import Text, TextOptions
+from data_modules.text import TextOptions
 from data_modules.write import Pair, columns, write_shards
 from softmask.errors import InputError
 
@@ -22,8 +21,15 @@ OFF = Distortion(crop_scale=(1, 1), flip=0, jitter_prob=0, gray_prob=0, blur_pro
 FLIP = Distortion(crop_scale=(1, 1), flip=1, jitter_prob=0, gray_prob=0, blur_prob=0, rand_prob=0)
 
 
-def pairs(**options):
-    return MakePairs(Text(TextOptions(**options)), SIZE)
+def train(distortion=OFF, flip_sides=True, **options):
+    data = GroundingData(
+        image_size=SIZE, distortion=distortion, flip_sides=flip_sides, text=TextOptions(**options)
+    )
+    return data.make_train()
+
+
+def evaluation(words="all"):
+    return GroundingData(image_size=SIZE, map_words=words).make_evaluation()
 
 
 def samples(count=6, notes=None, texts=None):
@@ -34,7 +40,7 @@ def samples(count=6, notes=None, texts=None):
 
 
 def test_evaluation_batch_holds_boxes_and_candidates():
-    batch = MakeGrounding(pairs(), "all")(samples(), 0)
+    batch = evaluation()(samples(), 0)
     assert batch["box"].shape == (6, 4)
     assert batch["box"].dtype == torch.float32
     assert batch["size"].tolist() == [[32, 32]] * 6
@@ -53,7 +59,7 @@ def test_evaluation_batch_holds_boxes_and_candidates():
 
 def test_without_boxes_they_are_nan_and_the_size_is_the_pictures():
     notes = dict.fromkeys(("box", "detections", "size", "split"))
-    batch = MakeGrounding(pairs(), "all")(samples(2, notes), 0)
+    batch = evaluation()(samples(2, notes), 0)
     assert batch["box"].isnan().all()
     assert batch["detections"].shape == (2, 0, 4)
     assert batch["size"].tolist() == [[SIZE, SIZE]] * 2
@@ -69,9 +75,9 @@ def test_without_boxes_they_are_nan_and_the_size_is_the_pictures():
     ],
 )
 def test_words_whose_maps_count(words, counted):
-    maker = MakeGrounding(pairs(), words)
+    maker = evaluation(words)
     batch = maker(samples(2, texts=["the red ball on unaffable grass", "on it"]), 0)
-    tokens = maker.pairs.text._tokenizer.convert_ids_to_tokens(batch["input_ids"][0])
+    tokens = maker.reader.text._tokenizer.convert_ids_to_tokens(batch["input_ids"][0])
     assert [t for t, m in zip(tokens, batch["mapped"][0], strict=True) if m] == counted
     # Stop words alone: all words serve. Padding never does.
     assert batch["mapped"][1].sum() == (3 if words == "all" else 2)
@@ -85,7 +91,7 @@ def test_training_shows_the_whole_picture_whatever_its_shape():
 
 
 def test_training_batch_holds_words_and_no_boxes():
-    maker = MakeExpressions(pairs(masks_per_pair=3), OFF, 0, True)
+    maker = train(masks_per_pair=3)
     batch = maker(samples(), 0)
     assert set(batch) == {
         *("image", "input_ids", "attention_mask", "position", "key"),
@@ -94,19 +100,19 @@ def test_training_batch_holds_words_and_no_boxes():
     assert batch["words"].shape == (6, 3)
     assert batch["words"].min() >= 1
     assert (batch["words"] < batch["attention_mask"].sum(dim=1, keepdim=True)).all()
-    plain = MakeGrounding(pairs(), "all")(samples(), 0)
+    plain = evaluation()(samples(), 0)
     assert torch.equal(batch["image"], plain["image"])
     assert torch.equal(batch["input_ids"], plain["input_ids"])
 
 
 def test_training_needs_no_box():
     bad = {"box": "nowhere", "size": None, "detections": 3}
-    assert len(MakeExpressions(pairs(), OFF, 0, True)(samples(4, bad), 0)["key"]) == 4
+    assert len(train()(samples(4, bad), 0)["key"]) == 4
 
 
 def test_training_draws_from_the_texts_of_a_sample():
     pair = next(grounded_pairs(1))._replace(captions=["one thing", "another"])
-    maker = MakeExpressions(pairs(), OFF, 0, True)
+    maker = train()
     sample = Sample(0, "fake", pair.key, columns(pair))
     drawn = {maker.item(sample, epoch).pair.caption for epoch in range(12)}
     assert drawn == {"one thing", "another"}
@@ -115,8 +121,8 @@ def test_training_draws_from_the_texts_of_a_sample():
 @pytest.mark.parametrize("flip_sides", [True, False])
 def test_pictures_of_sides_keep_their_sides_when_told(flip_sides):
     texts = ["LEFT one", "the leftmost", "man, right", "on his right.", "bright", "alright then"]
-    batch = MakeExpressions(pairs(), FLIP, 0, flip_sides)(samples(6, texts=texts), 0)
-    plain = MakeGrounding(pairs(), "all")(samples(), 0)["image"]
+    batch = train(FLIP, flip_sides)(samples(6, texts=texts), 0)
+    plain = evaluation()(samples(), 0)["image"]
     flipped = [torch.equal(a, b.flip(-1)) for a, b in zip(batch["image"], plain, strict=True)]
     kept = [torch.equal(a, b) for a, b in zip(batch["image"], plain, strict=True)]
     assert flipped == ([True] * 6 if flip_sides else [False] * 4 + [True] * 2)
@@ -149,14 +155,14 @@ def test_pictures_of_sides_keep_their_sides_when_told(flip_sides):
 )
 def test_bad_boxes_are_named(notes, words):
     with pytest.raises(BadSample, match=words) as caught:
-        MakeGrounding(pairs(), "all")(samples(1, notes), 0)
+        evaluation()(samples(1, notes), 0)
     assert caught.value.reason == "bad_box"
 
 
 def test_split_that_is_no_name():
     for split in (3, "x" * 33, "\u00e9"):
         with pytest.raises(BadSample, match="has the split"):
-            MakeGrounding(pairs(), "all")(samples(1, {"split": split}), 0)
+            evaluation()(samples(1, {"split": split}), 0)
 
 
 def test_good_boxes_pass():
@@ -195,7 +201,7 @@ def test_picture_of_another_shape_than_its_original_is_squared_like_the_boxes():
     stored = cv2.imencode(".png", pixels)[1].tobytes()
     meta = {"box": [120, 30, 60, 60], "size": [240, 120]}
     pair = Pair("a", stored, "png", ["white"], meta)
-    batch = MakeGrounding(pairs(), "all")([Sample(0, "fake", "a", columns(pair))], 0)
+    batch = evaluation()([Sample(0, "fake", "a", columns(pair))], 0)
     (x, y, w, h), (wide, high) = batch["box"][0].tolist(), batch["size"][0].tolist()
     inside = batch["image"][0, 0] > 127
     rows, columns_ = inside.any(dim=1).nonzero(), inside.any(dim=0).nonzero()

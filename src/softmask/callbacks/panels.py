@@ -1,6 +1,6 @@
 """Soft masks as pictures, while training goes on."""
 
-from typing import Any, cast
+from typing import Any
 
 import lightning.pytorch as L
 import torch
@@ -9,9 +9,10 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 from torch import Tensor
 
-from softmask.batch import PairBatch
+from softmask.batch import CaptionedBatch, ImageTextBatch
 from softmask.callbacks.folder import run_folder
 from softmask.panels import Pixels, Row, panel
+from softmask.rows import first_of_each
 from softmask.tasks import PretrainTask
 from softmask.tokenizer import load_tokenizer
 
@@ -25,7 +26,7 @@ class SoftMaskPanels(Callback):
 
     def __init__(self, samples: int = 4) -> None:
         self.samples = samples
-        self._batch: PairBatch | None = None
+        self._batch: ImageTextBatch | None = None
 
     def on_validation_batch_end(
         self,
@@ -77,11 +78,19 @@ class SoftMaskPanels(Callback):
         return drawn
 
 
-def _first(batch: PairBatch, count: int) -> PairBatch:
-    return cast(PairBatch, {k: v[:count] for k, v in batch.items()})  # type: ignore[index]
+def _first(batch: CaptionedBatch, count: int) -> ImageTextBatch:
+    """The first images, each with its first caption."""
+    texts = first_of_each(batch["image_row"])[:count]
+    return {
+        "image": batch["image"][:count],
+        "input_ids": batch["input_ids"][texts],
+        "attention_mask": batch["attention_mask"][texts],
+        "position": batch["position"][:count],
+        "key": batch["key"][:count],
+    }
 
 
-def _rows(task: PretrainTask, batch: PairBatch, tokenizer: str) -> list[Row]:
+def _rows(task: PretrainTask, batch: ImageTextBatch, tokenizer: str) -> list[Row]:
     """One word a sample, another one in each, the same in every drawing."""
     lengths = batch["attention_mask"].sum(dim=1)
     words = 1 + batch["position"] % (lengths - 1).clamp_min(1)

@@ -6,6 +6,7 @@ from softmask.losses.matching import (
     hard_negatives,
     itm,
     match_accuracy,
+    match_labels,
     same_item,
     without_negative,
 )
@@ -16,6 +17,7 @@ __all__ = [
     "itc",
     "itm",
     "match_accuracy",
+    "match_labels",
     "mlm",
     "pick_positions",
     "same_item",

@@ -1,5 +1,6 @@
 """Metrics as pure functions."""
 
+from softmask.metrics.bootstrap import bootstrap_interval
 from softmask.metrics.grounding import (
     RIGHT,
     box_iou,
@@ -9,10 +10,16 @@ from softmask.metrics.grounding import (
     peak,
     points_into,
 )
-from softmask.metrics.retrieval import chance_at_one, rank_of_correct, recall_at_k
+from softmask.metrics.retrieval import (
+    chance_at_one,
+    rank_of_correct,
+    recall_at_k,
+    recall_intervals,
+)
 
 __all__ = [
     "RIGHT",
+    "bootstrap_interval",
     "box_iou",
     "box_scores",
     "chance_at_one",
@@ -22,4 +29,5 @@ __all__ = [
     "points_into",
     "rank_of_correct",
     "recall_at_k",
+    "recall_intervals",
 ]

@@ -1,6 +1,6 @@
 """Layers: attention, fusion, encoders, heads."""
 
-from softmask.nn.fusion import FusionEncoder, FusionLayer, ImageKeys
+from softmask.nn.fusion import FusionEncoder, FusionLayer, ImageKeys, interleave, regroup
 from softmask.nn.heads import Matcher, Projection, WordHead
 from softmask.nn.image import ImageEncoder
 from softmask.nn.text import TextEncoder
@@ -14,4 +14,6 @@ __all__ = [
     "Projection",
     "TextEncoder",
     "WordHead",
+    "interleave",
+    "regroup",
 ]

@@ -5,6 +5,7 @@ from softmask.tasks.contrast import ContrastTask, Negatives, Seen
 from softmask.tasks.objective import Contrast, Distillation, Evaluation, SoftMasking, Weights
 from softmask.tasks.pairs import PairTask
 from softmask.tasks.pretrain import PretrainTask
+from softmask.tasks.retrieval import RetrievalTask
 from softmask.tasks.taught import TaughtTask
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Negatives",
     "PairTask",
     "PretrainTask",
+    "RetrievalTask",
     "Seen",
     "SoftMasking",
     "TaskModule",

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from softmask.backbone import Backbone
-from softmask.batch import PairBatch, PretrainBatch
+from softmask.batch import ImageTextBatch, PretrainBatch
 from softmask.errors import InputError
 from softmask.explain import Explained, explain, match_maps
-from softmask.losses import itm, match_accuracy, mlm, pick_positions
-from softmask.nn import ImageKeys, WordHead
+from softmask.losses import itm, match_accuracy, match_labels, mlm, pick_positions
+from softmask.nn import ImageKeys, WordHead, interleave, regroup
 from softmask.optim import Optim
 from softmask.saliency import (
     WordMaps,
@@ -86,20 +86,24 @@ class PretrainTask(ContrastTask):
         self.backbone.clamp_temperature()
         seen = self.see(self.backbone, batch["image"], batch["input_ids"], batch["attention_mask"])
         self.momentum.update(self.taught())
-        taught = self.teach(batch)
+        taught = self.teach(
+            batch.get("clean_image", batch["image"]),
+            batch.get("clean_ids", batch["input_ids"]),
+            batch["attention_mask"],
+        )
         loss_itc, negatives = self.contrast_step(seen, taught, batch)
         fused = self.match_step(seen, negatives, batch)
         losses = {
             "itc": self.weights.itc * loss_itc,
-            "itm": self.weights.itm * itm(fused.logits, _match_labels(fused.logits, 3)),
+            "itm": self.weights.itm * itm(fused.logits, match_labels(fused.logits, 3)),
             "mlm": self.weights.mlm * self.word_step(fused, taught, batch),
         }
         if self.soft_mask.weight:
             soft = self.soft_step(seen, fused, negatives, batch)
-            labels = _match_labels(soft, 2 if self.soft_mask.negatives else 1)
+            labels = match_labels(soft, 2 if self.soft_mask.negatives else 1)
             losses["soft"] = self.soft_mask.weight * itm(soft, labels)
             self._log_soft_accuracy(soft, labels)
-        self._log_accuracy(fused.logits)
+        self.log_matching(fused.logits)
         return self.total(losses, batch["key"])
 
     def match_step(self, seen: Seen, negatives: Negatives, batch: PretrainBatch) -> Fused:
@@ -111,16 +115,16 @@ class PretrainTask(ContrastTask):
         if "mlm_ids" in batch:
             texts.append(self.backbone.text(batch["mlm_ids"], mask))
             masks.append(mask)
-        rows, row_mask, kinds = _interleave(texts), _interleave(masks), len(texts)
+        rows, row_mask, kinds = interleave(texts), interleave(masks), len(texts)
         last = len(fusion.layers) - 1
         early = fusion(rows, row_mask, keys, stop=self.soft_mask.layer)
         late = fusion(early, row_mask, keys, start=self.soft_mask.layer, stop=last)
         words = fusion(late[kinds - 1 :: kinds], mask, keys, start=last)
-        late, row_mask = _regroup(late, kinds), _regroup(row_mask, kinds)
+        late, row_mask = regroup(late, kinds), regroup(row_mask, kinds)
         match = fusion.first_token(
             late[:, :-1].flatten(0, 1), row_mask[:, :-1].flatten(0, 1), keys, start=last
         )
-        match = _regroup(match, kinds - 1)
+        match = regroup(match, kinds - 1)
         pairs = words[:, 0] if kinds == 2 else match[:, 1]
         opposed = self.backbone.match_state(seen.states, mask, keys.pick(negatives.image))
         logits = self.matcher(torch.cat([pairs, match[:, 0], opposed]))
@@ -154,9 +158,9 @@ class PretrainTask(ContrastTask):
         texts = [chosen]
         if self.soft_mask.negatives:
             texts.append(negatives.text.repeat_interleave(times))
-        rows = _interleave([seen.states[i] for i in texts])
-        first = self.backbone.match_state(rows, _interleave([mask[i] for i in texts]), keys)
-        return _regroup(self.matcher(first), len(texts)).transpose(0, 1).flatten(0, 1)
+        rows = interleave([seen.states[i] for i in texts])
+        first = self.backbone.match_state(rows, interleave([mask[i] for i in texts]), keys)
+        return regroup(self.matcher(first), len(texts)).transpose(0, 1).flatten(0, 1)
 
     def word_maps(self, early: Tensor, mask: Tensor, keys: ImageKeys) -> WordMaps:
         """Grad-CAM of the matching logit for each word, from the mapped layer's input.
@@ -168,7 +172,7 @@ class PretrainTask(ContrastTask):
         """
         return match_maps(self.backbone, self.matcher, early, mask, keys, self.soft_mask.layer)
 
-    def explain(self, batch: PairBatch, words: Tensor) -> Explained:
+    def explain(self, batch: ImageTextBatch, words: Tensor) -> Explained:
         """Map chosen words (B, S) of a batch, and match with and without what they saw."""
         return explain(
             self.backbone,
@@ -209,20 +213,6 @@ class PretrainTask(ContrastTask):
         }
         self.log_dict(masked, batch_size=len(maps))
 
-    def _log_accuracy(self, logits: Tensor) -> None:
-        labels = _match_labels(logits, 3)
-        pairs = len(logits) // 3
-        self.log_dict(
-            {
-                "train/accuracy/pairs": match_accuracy(logits[:pairs], labels[:pairs]),
-                "train/accuracy/negatives": match_accuracy(logits[pairs:], labels[pairs:]),
-                "train/temperature": self.backbone.temperature.detach(),
-                "train/alpha": self.alpha,
-                "train/hardness": self.hardness,
-            },
-            batch_size=pairs,
-        )
-
     def _log_soft_accuracy(self, logits: Tensor, labels: Tensor) -> None:
         count = int(self.soft_mask.negatives) + 1
         for name, part, label in zip(
@@ -232,20 +222,3 @@ class PretrainTask(ContrastTask):
             strict=False,
         ):
             self.log(f"train/accuracy/{name}", match_accuracy(part, label), batch_size=len(part))
-
-
-def _interleave(parts: list[Tensor]) -> Tensor:
-    """G tensors (B, ...) to (B G, ...), the G rows of a pair in a run."""
-    return torch.stack(parts, dim=1).flatten(0, 1)
-
-
-def _regroup(rows: Tensor, kinds: int) -> Tensor:
-    """The inverse of interleaving, G = kinds: (B G, ...) to (B, G, ...)."""
-    return rows.reshape(-1, kinds, *rows.shape[1:])
-
-
-def _match_labels(logits: Tensor, kinds: int) -> Tensor:
-    """1 for the first of `kinds` equal parts of the rows, the matched pairs, 0 for the others."""
-    labels = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
-    labels[: len(logits) // kinds] = 1
-    return labels
