@@ -128,5 +128,7 @@ def tokenise(caption: str, reader: Reader) -> tuple[str, Encoded]:
 
 
 def image_id(found: Contents, sample: Sample) -> int:
-    """Number a picture: equal for pictures of one "image_id", else for one key."""
-    return hash63(str(found.meta.get("image_id", sample.key)))
+    """Number a picture: equal for pictures of one "image_id"; without, each is another one."""
+    # Tars of others may use a key once in every shard.
+    name = found.meta.get("image_id", f"{sample.shard}/{sample.key}")
+    return hash63(str(name))

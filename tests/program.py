@@ -59,11 +59,17 @@ def arguments(
     splits: Iterable[str] = tuple(SPLITS),
 ) -> list[str]:
     """Machine, task, the tests' overlay, further overlays; then where corpus and runs are."""
-    files = [CONF / f"trainer/{machine}.yaml", CONF / f"{task}.yaml", TINY, *overlays]
+    files = [CONF / f"trainer/{machine}.yaml", CONF / f"{task}.yaml", tiny(task), *overlays]
     flags = {f"data.init_args.{name}": corpus / SPLITS[name] for name in splits}
     flags |= {"trainer.logger.init_args.save_dir": runs, "trainer.logger.init_args.version": "run"}
     given = [("-c", file) for file in files] + [(f"--{k}", v) for k, v in flags.items()]
     return [verb, *(str(part) for pair in given for part in pair)]
+
+
+def tiny(task: str) -> Path:
+    """The tests' overlay of a task: its own, or the one of pairs."""
+    own = TINY.with_name(f"tiny-{task}.yaml")
+    return own if own.exists() else TINY
 
 
 def here(args: Sequence[str]) -> Ended:

@@ -72,8 +72,8 @@ def test_yaml_is_small_and_says_what_it_is(path):
 
 @pytest.mark.parametrize("verb", VERBS)
 @pytest.mark.parametrize("task", names("."))
-def test_task_runs(task, verb, corpus, tmp_path):
-    ended = program.here(program.arguments(verb, corpus, tmp_path, task=task))
+def test_task_runs(task, verb, corpus_of, tmp_path):
+    ended = program.here(program.arguments(verb, corpus_of(task), tmp_path, task=task))
     assert ended.code == 0, ended.err
     assert (tmp_path / "run" / WRITES[verb]).stat().st_size > 0
 

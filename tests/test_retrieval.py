@@ -28,7 +28,7 @@ BACKBONE, MATCHER = tiny.backbone(), tiny.shake(Matcher(tiny.WIDTH), by=2.0)
 def batch_of(places):
     """The samples at these places, texts padded to the longest of them alone."""
     ids, mask = tiny.texts(LENGTHS)
-    texts = torch.cat([(SAMPLE == place).nonzero().squeeze(1) for place in places])
+    texts = torch.cat([(place == SAMPLE).nonzero().squeeze(1) for place in places])
     longest = max(LENGTHS[text] for text in texts.tolist())
     places = torch.tensor(places)
     return {
