@@ -26,15 +26,37 @@ def recall_table(report: Mapping[str, Any], corpus: str) -> str:
     return "\n".join([*lines, *(title + share_cells(recalls) for title, recalls in rows)])
 
 
-def share_cells(shares: Mapping[str, Any]) -> str:
+def share_cells(shares: Mapping[str, Any], width: int = 7) -> str:
     """Shares in percent, each with its interval in brackets where there is one."""
     intervals = shares.get("interval", {})
     cells = []
     for name, share in shares.items():
         if name == "interval":
             continue
-        cells.append(f"{100 * share:7.1f}")
+        cells.append(f"{100 * share:{width}.1f}")
         if name in intervals:
             low, high = (f"{100 * end:.1f}" for end in intervals[name])
             cells.append(f" {f'[{low}, {high}]':<{CELL - 1}}")
     return "".join(cells).rstrip()
+
+
+def grounding_table(report: Mapping[str, Any], corpus: str) -> str:
+    """The shares of a grounding report in percent with their intervals, a line for each part."""
+    titles = {
+        "iou_accuracy": "box right",
+        "random_box": "any box",
+        "pointing": "points in",
+        "centre": "centre in",
+        "energy": "energy in",
+        "box_share": "box area",
+    }
+    shown = [name for name in titles if name in report]
+    parts = [("all", report), *report.get("splits", {}).items()]
+    heads = [
+        f"{titles[name]:>10}{'':{CELL if name in report['interval'] else 0}}" for name in shown
+    ]
+    lines = [f"Grounding on {corpus}: {report['count']} expressions", f"{'':18}" + "".join(heads)]
+    for name, part in parts:
+        shares = {key: part[key] for key in shown} | {"interval": part["interval"]}
+        lines.append(f"{name:<12}{part['count']:>6}" + share_cells(shares, 10))
+    return "\n".join(line.rstrip() for line in lines)

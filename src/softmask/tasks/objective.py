@@ -152,3 +152,25 @@ class Evaluation:
             "chunk": (1, inf),
         }
         refuse_outside("evaluation", vars(self), ranges)
+
+
+@dataclass(frozen=True)
+class Pointing:
+    """How grounding's maps are judged.
+
+    Args:
+        tolerance: pixels of the original picture by which the largest value may miss the box. The
+            pointing game's first paper takes 15, for pictures of some 500 pixels.
+        power: a candidate's score is its sum over its area to this power; ALBEF's 0.5.
+    """
+
+    tolerance: float = 0.0
+    power: float = 0.5
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        ranges = {
+            "tolerance": NOT_NEGATIVE,
+            "power": NOT_NEGATIVE,
+        }
+        refuse_outside("pointing", vars(self), ranges)

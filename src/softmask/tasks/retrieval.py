@@ -3,13 +3,24 @@
 B pairs of this rank, L words, D width.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from softmask.batch import PairBatch
 from softmask.losses import itm, match_labels
-from softmask.nn import interleave, regroup
+from softmask.nn import ImageKeys, interleave, regroup
 from softmask.tasks.contrast import ContrastTask, Negatives, Seen
+
+
+class Matched(NamedTuple):
+    """The losses of a step, and what further ones need of it."""
+
+    losses: dict[str, Tensor]  # scalars by name
+    seen: Seen
+    keys: ImageKeys  # of the B images
+    negatives: Negatives
 
 
 class RetrievalTask(ContrastTask):
@@ -30,19 +41,23 @@ class RetrievalTask(ContrastTask):
         Returns:
             The sum of both losses, ().
         """
+        return self.total(self.pair_step(batch).losses, batch["key"])
+
+    def pair_step(self, batch: PairBatch) -> Matched:
+        """Contrast and match pairs; the twins and the queue move."""
         mask = batch["attention_mask"]
         seen = self.see(self.backbone, batch["image"], batch["input_ids"], mask)
         self.momentum.update(self.taught())
         taught = self.teach(batch["image"], batch["input_ids"], mask)
         contrast, negatives = self.contrast_step(seen, taught, batch)
-        logits = self.match_step(seen, negatives, mask)
+        keys = self.backbone.project(seen.tokens)
+        logits = self.match_step(seen, keys, negatives, mask)
         self.log_matching(logits)
         losses = {"itc": contrast, "itm": itm(logits, match_labels(logits, 3))}
-        return self.total(losses, batch["key"])
+        return Matched(losses, seen, keys, negatives)
 
-    def match_step(self, seen: Seen, negatives: Negatives, mask: Tensor) -> Tensor:
+    def match_step(self, seen: Seen, keys: ImageKeys, negatives: Negatives, mask: Tensor) -> Tensor:
         """Match pairs, images with hard texts, texts with hard images: logits (3 B, 2)."""
-        keys = self.backbone.project(seen.tokens)
         texts = interleave([seen.states, seen.states[negatives.text]])
         masks = interleave([mask, mask[negatives.text]])
         first = regroup(self.backbone.match_state(texts, masks, keys), 2)
