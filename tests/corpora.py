@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from fake import write_fake_pairs
+from refer import write_grounding as write_grounding
 
 COUNTS = {"train": 12, "val": 6, "test": 6}
 

@@ -1,12 +1,21 @@
-"""Maps of expressions, their judgement and its report, against plain loops."""
+"""Maps of expressions, their judgement, report and drawing, against plain loops."""
 
 import math
 
+import numpy as np
 import pytest
 import tiny
 import torch
+import training
+from lightning.pytorch.loggers import TensorBoardLogger
+from PIL import Image
+from refer import grounded_pairs
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.nn import functional as F
 
+from data_modules import GroundingData
+from data_modules.write import write_shards
+from softmask.callbacks import GroundingPanels, SoftMaskPanels
 from softmask.grounding import (
     best_box,
     enlarge,
@@ -16,8 +25,9 @@ from softmask.grounding import (
     name_rows,
     names_of,
 )
+from softmask.panels import SIDE, Grounded, grounding_panel
 from softmask.tables import grounding_table
-from softmask.tasks import Pointing
+from softmask.tasks import GroundingTask, Pointing, SoftMasking
 
 NAN = float("nan")
 
@@ -173,3 +183,54 @@ def test_bicubic_is_albefs():
     patches = tiny.draw(24, 24, dtype=torch.float32)
     theirs = F.interpolate(patches.view(1, 1, 24, 24), size=(48, 64), mode="bicubic").squeeze()
     assert torch.equal(enlarge(patches, torch.tensor([64, 48])), theirs)
+
+
+def test_drawing_shows_box_point_and_choice():
+    image = np.full((8, 8, 3), 250, dtype=np.uint8)
+    patches = torch.zeros(4, 4)
+    patches[0, 3] = 1
+    box, best = (0.0, 0.5, 0.25, 0.5), (0.5, 0.0, 0.5, 0.25)
+    row = Grounded(image, "that one", patches, (0.875, 0.125), box, best, 0.0)
+    drawn = grounding_panel([row, row]).astype(int)
+    assert drawn.shape == (34 + 2 * (SIDE + 56), 2 * (SIDE + 12) + 12, 3)
+    meant, shown = ((34, 12), (34, 24 + SIDE))
+    for top, left in (meant, shown):
+        red, green, blue = drawn[top + SIDE * 3 // 4, left + SIDE // 4]  # its right edge
+        assert green > red + 50
+        assert green > blue + 50
+    top, left = shown
+    for y, x in ((SIDE // 4, SIDE * 3 // 4), (SIDE // 8, SIDE * 7 // 8)):  # chosen edge, point
+        red, green, blue = drawn[top + y, left + x]
+        assert red > green + 50
+        assert red > blue + 50
+    assert (drawn[meant[0] + SIDE // 8, meant[1] + SIDE * 7 // 8] == 250).all()
+
+
+@pytest.mark.parametrize("detections", [None, [[0, 0, 9, 9]]])
+def test_run_leaves_a_drawing(tmp_path, detections):
+    write_shards(grounded_pairs(3, {"detections": detections}), tmp_path / "a")
+    data = GroundingData(
+        **dict.fromkeys(("test", "val"), str(tmp_path / "a")), image_size=32, workers=0
+    )
+    task = GroundingTask(training.backbone(), soft_mask=SoftMasking(weight=0.0, layer=1))
+    logger = TensorBoardLogger(tmp_path, name=None, version="run")
+    trainer = training.trainer(logger=logger, callbacks=[GroundingPanels(2), SoftMaskPanels(2)])
+    trainer.validate(task, datamodule=data, verbose=False)
+    assert not list((tmp_path / "run").glob("*.png"))
+    trainer.test(task, datamodule=data, verbose=False)
+    assert [file.name for file in (tmp_path / "run").glob("*.png")] == ["grounding.png"]
+    with Image.open(tmp_path / "run" / "grounding.png") as drawn:
+        assert drawn.size == (2 * (SIDE + 12) + 12, 34 + 2 * (SIDE + 56))
+    logger.finalize("success")
+    events = EventAccumulator(str(tmp_path / "run"), size_guidance={"images": 0})
+    events.Reload()
+    assert set(events.Tags()["images"]) == {"grounding/val", "grounding/test"}
+
+
+def test_no_samples_no_drawing(tmp_path):
+    write_shards(grounded_pairs(2), tmp_path / "a")
+    data = GroundingData(test=str(tmp_path / "a"), image_size=32, workers=0)
+    task = GroundingTask(training.backbone(), soft_mask=SoftMasking(weight=0.0, layer=1))
+    trainer = training.trainer(default_root_dir=tmp_path, callbacks=[GroundingPanels(0)])
+    trainer.test(task, datamodule=data, verbose=False)
+    assert not list(tmp_path.glob("*.png"))

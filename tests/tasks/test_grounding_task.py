@@ -5,7 +5,8 @@ import pytest
 import tiny
 import torch
 import training
-from refer import grounded_pairs, write_grounding
+from corpora import write_corpus
+from refer import grounded_pairs
 
 from data_modules import GroundingData
 from data_modules.image import Distortion
@@ -60,7 +61,7 @@ def make(weight=0.0, kind=Recorded, parts=None, **options):
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
-    return write_grounding(tmp_path_factory.mktemp("grounding"))
+    return write_corpus("grounding", tmp_path_factory.mktemp("grounding"))
 
 
 def data(corpus, **options):
