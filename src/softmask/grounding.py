@@ -114,7 +114,7 @@ def names_of(rows: Tensor) -> list[str]:
 
 
 def grounding_report(columns: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Shares of all samples, and of each part of the data that they name.
+    """Shares of all samples, and of each part of the data where they name several.
 
     Boxes count where any sample has some to choose from; one without is then a miss, as in the
     official evaluation. Intervals are 95 % bootstrap ones over pictures.
@@ -125,10 +125,10 @@ def grounding_report(columns: Mapping[str, Tensor]) -> dict[str, Any]:
     chosen = bool(columns["detections"].any())
     splits = names_of(columns["split"])
     report = _shares(columns, chosen)
-    named = sorted({name for name in splits if name})
-    if named:
+    if len(set(splits)) > 1:  # one part alone is all
         report["splits"] = {
-            name: _shares(_rows(columns, [s == name for s in splits]), chosen) for name in named
+            name: _shares(_rows(columns, [s == name for s in splits]), chosen)
+            for name in sorted({*splits} - {""})
         }
     return report
 

@@ -3,11 +3,13 @@
 import pytest
 import ranks
 import tiny
+import torch
 import training
 from refer import grounded_pairs
 
 from data_modules import GroundingData
 from data_modules.write import write_shards
+from softmask.optim import Optim
 from softmask.tasks import Contrast, GroundingTask, SoftMasking
 
 COUNTS = (9, 1)
@@ -24,6 +26,7 @@ def job(world, _, folder):
             training.backbone(),
             contrast=Contrast(queue_size=8, match_captions=False),
             soft_mask=SoftMasking(weight=1.0, layer=1),
+            optim=Optim(freeze=("image", "text"), layer_decay=0.9),
         )
         tiny.shake(task.backbone)
         tiny.shake(task.matcher, by=1.0)
@@ -32,8 +35,11 @@ def job(world, _, folder):
     data = GroundingData(
         train=str(folder / "9"), image_size=training.SIZE, batch_size=4 // world, workers=0
     )
+    frozen = task.backbone.image.state_dict()
+    before = {name: value.clone() for name, value in frozen.items()}
     ranks.trainer(world, max_steps=2).fit(task.train(), datamodule=data)
-    return {"reports": reports, "steps": task.global_step}
+    still = all(torch.equal(value, before[name]) for name, value in frozen.items())
+    return {"reports": reports, "steps": task.global_step, "still": still}
 
 
 @pytest.fixture(scope="module")
@@ -67,8 +73,8 @@ def flat(report, place=""):
 
 def test_parts_that_one_rank_alone_has_are_reported(found):
     assert set(found[0]["reports"][9]["report"]["splits"]) == {"val", "testA"}
-    assert set(found[0]["reports"][1]["report"]["splits"]) == {"val"}
+    assert "splits" not in found[0]["reports"][1]["report"]  # one part alone is all
 
 
-def test_steps_with_soft_masks_work_on_ranks(found):
-    assert [rank["steps"] for rank in (found[0], *found[1])] == [2, 2, 2]
+def test_steps_with_soft_masks_and_frozen_encoders_work_on_ranks(found):
+    assert [(rank["steps"], rank["still"]) for rank in (found[0], *found[1])] == [(2, True)] * 3
