@@ -34,13 +34,52 @@ def match_maps(
         keys: of the B images.
         layer: whose cross-attention is mapped.
     """
-    early, keys = early.detach(), keys.detach()
+    # The map is differentiated even where all that made it is frozen.
+    early, keys = early.detach().requires_grad_(), keys.detach()
 
     def tail() -> tuple[Tensor, Tensor]:
         first, attention = backbone.fusion.first_token_with_map(early, mask, keys, layer)
         return matcher(first)[:, 1], attention
 
     return word_maps(tail)
+
+
+class Looked(NamedTuple):
+    """What matching looks at in pairs, and what it was made of."""
+
+    cam: Tensor  # (B, L, N), of each word
+    states: Tensor  # (B, L, D), of the texts alone
+    keys: ImageKeys  # of the B images
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def look(
+    backbone: Backbone,
+    matcher: Matcher,
+    layer: int,
+    *,
+    image: Tensor,
+    input_ids: Tensor,
+    mask: Tensor,
+) -> Looked:
+    """Map every word of pairs, whether gradients are on or off.
+
+    Args:
+        backbone: encodes and fuses.
+        matcher: judges.
+        layer: fusion layer whose cross-attention is mapped.
+        image: (B, 3, H, W), as the image encoder reads it.
+        input_ids: (B, L).
+        mask: True on words, (B, L).
+    """
+    # Cloned: tensors made in inference mode cannot enter the graph of the maps.
+    image, input_ids, mask = image.clone(), input_ids.clone(), mask.clone()
+    tokens, _ = backbone.encode_image(image)
+    states, _ = backbone.encode_text(input_ids, mask)
+    keys = backbone.project(tokens)
+    early = backbone.fusion(states, mask, keys, stop=layer)
+    return Looked(match_maps(backbone, matcher, early, mask, keys, layer).cam, states, keys)
 
 
 @torch.inference_mode(False)
@@ -68,13 +107,8 @@ def explain(
         words: token positions, (B, S).
         by_max: normalise maps by their largest value instead of min-max.
     """
-    # Cloned: tensors made in inference mode cannot enter the graph of the maps.
-    image, input_ids, mask, words = (x.clone() for x in (image, input_ids, mask, words))
-    tokens, _ = backbone.encode_image(image)
-    states, _ = backbone.encode_text(input_ids, mask)
-    keys = backbone.project(tokens)
-    early = backbone.fusion(states, mask, keys, stop=layer)
-    cam = match_maps(backbone, matcher, early, mask, keys, layer).cam
+    mask, words = mask.clone(), words.clone()
+    cam, states, keys = look(backbone, matcher, layer, image=image, input_ids=input_ids, mask=mask)
     maps = normalise_map(choose_words(cam, words), by_max)
     plain = _match(matcher, backbone.match_state(states, mask, keys))
     times = words.shape[1]

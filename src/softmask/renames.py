@@ -35,6 +35,9 @@ def from_albef(state: Mapping[str, Tensor], layers: int) -> State:
     if "backbone.temperature" in renamed and any(k.startswith("momentum.") for k in renamed):
         # Official twins share the live temperature; ours carry one that nothing reads.
         renamed["momentum.twin.backbone.temperature"] = renamed["backbone.temperature"]
+    if "queue.image_id" in renamed:
+        # Fine-tuning tells pairs apart by their images alone.
+        renamed["queue.text_id"] = renamed["queue.image_id"]
     return stack_projections(renamed)
 
 
