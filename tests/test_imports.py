@@ -31,7 +31,7 @@ ONLY_IN = {
     "transformers": ("softmask.nn*", "softmask.weights", "softmask.tokenizer"),
     "lightning": ("softmask.tasks*", "softmask.callbacks*", "softmask.cli", "data_modules*"),
     "pytorch_lightning": (),
-    "huggingface_hub": ("softmask.model",),
+    "huggingface_hub": ("softmask.model", "softmask.sharing"),
     "albumentations": ("data_modules.pipeline",),
     "webdataset": ("data_modules.shards", "data_modules.tar", "data_modules.write"),
     "data_modules": ("data_modules*", "softmask.cli"),

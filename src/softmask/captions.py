@@ -81,6 +81,20 @@ class Captions:
         self.tokenizer = tokenizer
         self.options = options
 
+    def check(self, vocab_size: int, positions: int) -> None:
+        """Refuse a tokenizer or options that a text encoder of these sizes cannot read.
+
+        Raises:
+            InputError: too many word pieces, or too long captions.
+        """
+        pieces, longest = len(self.tokenizer), self.options.max_tokens
+        if pieces > vocab_size or longest > positions:
+            raise InputError(
+                f"The tokenizer gives {pieces} word pieces and captions up to {longest} tokens, "
+                f"but the text encoder knows {vocab_size} and {positions}: give the model's own "
+                f"tokenizer, or a smaller captions.max_tokens."
+            )
+
     def encode(self, texts: Sequence[str]) -> Tokens:
         """Tokenise texts and pad them to the longest.
 
@@ -121,3 +135,14 @@ class Captions:
             start, stop = encoding.offsets[at[0]][0], encoding.offsets[at[-1]][1]
             words.append(Word(caption[start:stop], at[0] + 1, at[-1] + 2))  # after [CLS]
         return encoding.ids[:room], words
+
+
+def listed_texts(given: str | Sequence[str]) -> list[str]:
+    """One text or several, as a list.
+
+    Raises:
+        InputError: none.
+    """
+    if not given:
+        raise InputError("No text is given: give one or more.")
+    return [given] if isinstance(given, str) else list(given)

@@ -3,6 +3,7 @@
 Pixels are uint8 of shape (H, W, 3), RGB.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,19 @@ def read_picture(picture: Picture) -> Pixels:
             f"The picture '{picture}' cannot be read ({first_line(error)}): correct the path or "
             f"replace the file."
         ) from error
+
+
+def listed_pictures(given: Picture | Sequence[Picture]) -> list[Picture]:
+    """One picture or several, as a list.
+
+    Raises:
+        InputError: none.
+    """
+    if isinstance(given, str | Path | Image.Image | np.ndarray):
+        return [given]
+    if not given:
+        raise InputError("No picture is given: give one or more.")
+    return list(given)
 
 
 def _of_array(pixels: NDArray[Any]) -> Pixels:
