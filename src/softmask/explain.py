@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from softmask.backbone import Backbone
+from softmask.errors import InputError
 from softmask.nn import ImageKeys, Matcher
 from softmask.saliency import WordMaps, merge_pieces, normalise_map, soft_mask, word_maps
 
@@ -20,6 +21,32 @@ class Explained(NamedTuple):
     maps: Tensor  # (B, S, P) in 0..1
     plain: Tensor  # (B,) probability of the whole picture
     masked: Tensor  # (B, S) probability with what the word saw faded
+
+
+class Explanation(NamedTuple):
+    """Where each word of one text looks in one picture."""
+
+    words: list[str]
+    maps: Tensor  # (words, rows, columns) of patches, in 0..1
+    match: float  # probability that the pair matches
+    masked: Tensor  # (words,) the same with what the word saw faded
+
+
+def check_layer(layer: int, layers: int) -> None:
+    """Refuse a layer whose maps do not reach the matching score.
+
+    Args:
+        layer: fusion layer to map, from 0.
+        layers: of the fusion encoder.
+
+    Raises:
+        InputError: there is no such layer, or it is the last.
+    """
+    if not 0 <= layer < layers - 1:
+        raise InputError(
+            f"Fusion layer {layer} cannot be mapped: this model has {layers}, the last of which "
+            f"gives words no map. Give layer=0..{max(layers - 2, 0)}."
+        )
 
 
 def match_maps(

@@ -12,6 +12,8 @@ LAVIS = (
     "LAVIS feeds its text encoder with [SEP] at the end of each text, the official code without: "
     "keep data.init_args.text.sep true with these weights."
 )
+MADE_OF, NOTE = "made_of", "note"
+"""Of a converted file: the kind it was, and what to know of it."""
 BERT_WORDS = "embeddings.word_embeddings.weight"
 
 
@@ -23,26 +25,25 @@ class Kind(NamedTuple):
     sep: bool = False  # whether its texts ended with [SEP]
     note: str = ""
     is_whole: bool = True  # or a BERT alone, a ViT alone
+    is_ours: bool = False
 
 
 def recognise(
-    state: Mapping[str, Tensor], beside: Iterable[str] = (), path: str | PurePath = ""
+    state: Mapping[str, Tensor], beside: Mapping[str, object], path: str | PurePath
 ) -> Kind | None:
     """Say what kind of file holds these names; None when they are nobody's that we know.
 
     Args:
         state: the tensors, by the file's names.
-        beside: keys that stand beside the state dict.
+        beside: what stands beside the state dict.
         path: of the file; a name that speaks of LAVIS counts.
     """
-    if is_ours(state):
-        return Kind("softmask weights", _same)
+    if any(name.startswith("backbone.") for name in state):
+        return _ours(beside)
     if is_albef(state):
-        keys = set(beside)
-        lavis = "lavis" in PurePath(path).name.lower() or (
-            # LAVIS saves the state of its loss scaler, the official code that of its schedule.
-            "scaler" in keys and "lr_scheduler" not in keys
-        )
+        # LAVIS saves the state of its loss scaler, the official code that of its schedule.
+        scaled = "scaler" in beside and "lr_scheduler" not in beside
+        lavis = scaled or "lavis" in PurePath(path).name.lower()
         owner, note = ("LAVIS's ALBEF", LAVIS) if lavis else ("official ALBEF", "")
         return Kind(f"{owner}, {albef_task(state)}", from_albef, sep=lavis, note=note)
     if any(name in state for name in (BERT_WORDS, f"bert.{BERT_WORDS}")):
@@ -52,9 +53,15 @@ def recognise(
     return None
 
 
-def is_ours(state: Iterable[str]) -> bool:
-    """Whether names are those of our tasks."""
-    return any(name.startswith("backbone.") for name in state)
+def _ours(beside: Mapping[str, object]) -> Kind:
+    """A checkpoint names its task, a converted file what it was made of."""
+    written, made_of = beside.get("softmask"), beside.get(MADE_OF)
+    title = "softmask weights"
+    if isinstance(written, Mapping):
+        title += f" of {written.get('task')}"
+    if made_of:
+        title += f", converted from {made_of}"
+    return Kind(title, _same, note=str(beside.get(NOTE, "")), is_ours=True)
 
 
 def albef_task(state: Mapping[str, Tensor]) -> str:

@@ -5,7 +5,7 @@ I images, R texts, E embedding width, V word pieces.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self, TypeVar
+from typing import Self, TypeVar
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
@@ -16,7 +16,7 @@ from softmask.captions import Captions, listed_texts
 from softmask.card import Facts, write_card
 from softmask.config import ModelConfig
 from softmask.errors import InputError
-from softmask.explain import explain_words
+from softmask.explain import Explanation, check_layer, explain_words
 from softmask.nn import Matcher, WordHead
 from softmask.pictures import Picture, listed_pictures, read_picture, resize
 from softmask.runs import is_run, read_run
@@ -25,15 +25,6 @@ from softmask.tokenizer import SHIPPED, PreTrainedTokenizerBase, load_tokenizer
 from softmask.weights import compare
 
 Item = TypeVar("Item")
-
-
-class Explanation(NamedTuple):
-    """Where each word of a text looks in a picture."""
-
-    words: list[str]
-    maps: Tensor  # (words, rows, columns) of patches, in 0..1
-    match: float  # probability that the pair matches
-    masked: Tensor  # (words,) the same with what the word saw faded
 
 
 class SoftMask(
@@ -100,8 +91,8 @@ class SoftMask(
         """Load a model.
 
         Args:
-            source: a folder that `save_pretrained` wrote, the folder of a run, or ORGANISATION/NAME
-                on the Hugging Face hub.
+            source: folder that `save_pretrained` wrote, folder of a run, or ORGANISATION/NAME on
+                the Hugging Face hub.
             device: to put it on.
             dtype: of its weights; float32, or float16 or bfloat16 where the device is quick at it.
             checkpoint: of a run: "best", "last", or a file's name in its checkpoints.
@@ -205,7 +196,7 @@ class SoftMask(
             InputError: there is no such layer, or the text has no word.
         """
         layer = self.config.mask_layer if layer is None else layer
-        _check_layer(layer, self.config.fusion.layers)
+        check_layer(layer, self.config.fusion.layers)
         ids, mask = self._tokens([text])
         words = self.captions.words(text)
         places = torch.arange(ids.shape[1], device=ids.device)
@@ -263,11 +254,3 @@ def _batches(items: list[Item], size: int) -> Iterator[list[Item]]:
         raise InputError(f"batch_size is {size}: give 1 or more.")
     for place in range(0, len(items), size):
         yield items[place : place + size]
-
-
-def _check_layer(layer: int, layers: int) -> None:
-    if not 0 <= layer < layers - 1:
-        raise InputError(
-            f"Fusion layer {layer} cannot be mapped: this model has {layers}, the last of which "
-            f"gives words no map. Give layer=0..{max(layers - 2, 0)}."
-        )

@@ -51,16 +51,24 @@ def open_run(folder: Path, checkpoint: str = "best") -> Run:
     Raises:
         InputError: the folder is no run's, or has no such checkpoint.
     """
+    return Run(folder, read_settings(folder), _choose(folder / CHECKPOINTS, checkpoint))
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """What config.yaml of a run says.
+
+    Raises:
+        InputError: the folder is no run's.
+    """
     try:
         settings = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
-        assert isinstance(settings, dict)
         settings["model"]["init_args"]["backbone"]
-    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError, AssertionError) as error:
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
         raise InputError(
             f"'{folder}' is not the folder of a run: its {SETTINGS} cannot be read as a run's "
             f"settings ({first_line(error)}). Give a folder such as runs/version_0."
         ) from error
-    return Run(folder, settings, _choose(folder / CHECKPOINTS, checkpoint))
+    return dict(settings)
 
 
 def read_run(folder: Path, checkpoint: str = "best", license: str = LICENSE) -> Parts:

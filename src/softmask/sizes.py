@@ -175,9 +175,11 @@ def _text(shapes: Shapes) -> TextSizes | None:
 
 
 def _fusion(shapes: Shapes) -> FusionSizes | None:
-    up, image = shapes.get(f"{FUSION}0.feed.up.weight"), shapes.get(f"{FUSION}0.image.kv.weight")
-    if up is None or image is None:
+    up = shapes.get(f"{FUSION}0.feed.up.weight")
+    if up is None:
         return None
+    # A BERT fills all but the cross-attention.
+    image = shapes.get(f"{FUSION}0.image.kv.weight", (0, up[1]))
     return FusionSizes(up[1], _count(shapes, FUSION), up[0], image[1])
 
 

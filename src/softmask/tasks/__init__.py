@@ -2,6 +2,7 @@
 
 from softmask.tasks.base import TaskModule
 from softmask.tasks.contrast import ContrastTask, Negatives, Seen
+from softmask.tasks.load import load_task
 from softmask.tasks.objective import Contrast, Distillation, Evaluation, SoftMasking, Weights
 from softmask.tasks.pairs import PairTask
 from softmask.tasks.pretrain import PretrainTask
@@ -20,4 +21,5 @@ __all__ = [
     "TaskModule",
     "TaughtTask",
     "Weights",
+    "load_task",
 ]

@@ -1,0 +1,108 @@
+"""What must be in weights of given sizes: the modules without their values, to compare with."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from softmask.kinds import Kind
+from softmask.load_report import LoadReport
+from softmask.nn import FusionEncoder, ImageEncoder, Matcher, Projection, TextEncoder, WordHead
+from softmask.sizes import PLAIN_VIT, Sizes, read_sizes
+from softmask.weights import TWIN, compare
+
+PARTS = ("image", "text", "fusion")
+HEADS = ("matcher.", "words.")
+
+
+class Skeleton(nn.Module):
+    """The parts that sizes tell of, on no device; heads change no shape and are one here.
+
+    Args:
+        sizes: of the parts.
+        matcher: whether there is a matching head, and with it the shared space.
+        words: whether there is a word head.
+    """
+
+    def __init__(self, sizes: Sizes, *, matcher: bool, words: bool) -> None:
+        super().__init__()
+        self.backbone = nn.Module()
+        image, text, fusion = sizes.image, sizes.text, sizes.fusion
+        with torch.device("meta"):
+            if image:
+                self.backbone.image = ImageEncoder(
+                    PLAIN_VIT,
+                    image.image_size,
+                    patch_size=image.patch_size,
+                    width=image.width,
+                    depth=image.depth,
+                    heads=1,
+                )
+            if text:
+                self.backbone.text = TextEncoder(
+                    text.layers, text.width, 1, text.hidden, text.vocab_size, text.max_positions
+                )
+            if fusion:
+                self.backbone.fusion = FusionEncoder(
+                    fusion.width, fusion.layers, 1, fusion.hidden, fusion.image_width
+                )
+            if text and words:
+                self.words = WordHead(text.width, text.vocab_size)
+            if text and image and (matcher or sizes.embed_dim):
+                self.matcher = Matcher(text.width) if matcher else nn.Identity()
+                self.backbone.image_projection = Projection(image.width, sizes.embed_dim or 1)
+                self.backbone.text_projection = Projection(text.width, sizes.embed_dim or 1)
+                self.backbone.temperature = nn.Parameter(torch.empty(()))
+
+
+def check(
+    kind: Kind, official: Mapping[str, Tensor], state: Mapping[str, Tensor], source: str
+) -> LoadReport:
+    """Compare weights, and their twins, with what weights of their sizes hold.
+
+    Heads of tasks are taken as they are; their task compares them when it loads them.
+
+    Args:
+        kind: of the file.
+        official: its tensors by its own names.
+        state: the same by ours.
+        source: of both, for the report.
+    """
+    own = {k: v for k, v in state.items() if not k.startswith(TWIN)}
+    twins = {k.removeprefix(TWIN): v for k, v in state.items() if k.startswith(TWIN)}
+    report = _check_part(kind, official, own, source)
+    if not twins:
+        return report
+    other = _check_part(kind, official, twins, source)
+    return LoadReport(
+        source,
+        report.matched + [TWIN + k for k in other.matched],
+        report.missing + [TWIN + k for k in other.missing],
+        report.unexpected + [TWIN + k for k in other.unexpected],
+        report.misshapen + [TWIN + k for k in other.misshapen],
+        shapes={**report.shapes, **{TWIN + k: v for k, v in other.shapes.items()}},
+    )
+
+
+def _check_part(
+    kind: Kind, official: Mapping[str, Tensor], own: Mapping[str, Tensor], source: str
+) -> LoadReport:
+    sizes = read_sizes(own)
+    skeleton = Skeleton(sizes, matcher="matcher.weight" in own, words="words.bias" in own)
+    found = compare(skeleton, own, source)
+    missing, unexpected = found.missing, []
+    if kind.is_whole:
+        parts = zip(PARTS, sizes, strict=False)
+        missing = [f"backbone.{name}" for name, part in parts if part is None] + missing
+    else:  # a BERT has never seen an image
+        missing = [k for k in missing if ".fusion." not in k or ".image." not in k]
+    for name in found.unexpected:
+        # A head of a task has a name of ours by now; what has not is nobody's.
+        ours = kind.is_ours or name not in official
+        if not ours or name.startswith(("backbone.", *HEADS)):
+            unexpected.append(name)
+    heads = [k for k in found.unexpected if k not in unexpected]
+    return replace(
+        found, matched=found.matched + heads, missing=missing, unexpected=unexpected, note=kind.note
+    )
