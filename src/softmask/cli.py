@@ -1,7 +1,8 @@
 """The command line: `softmask fit|validate|test|predict -c machine.yaml -c task.yaml [flags]`.
 
-`softmask data ...` prepares data, `softmask weights ...` reads, converts and shares weights. A user's mistake ends with one paragraph and exit code 1, SIGTERM
-with a checkpoint and 143. `--ckpt_path last` goes on from the last checkpoint of the named run
+`softmask data ...` prepares data; `softmask weights ...` reads, converts and shares weights. A
+user's mistake ends with one paragraph and exit code 1, SIGTERM with a checkpoint and 143.
+`--ckpt_path last` goes on from the last checkpoint of the named run
 (`--trainer.logger.init_args.version NAME`), or starts it: one command for the first start and for
 every other.
 """

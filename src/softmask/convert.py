@@ -75,7 +75,8 @@ def convert_weights(
     if output is None:
         return
     wrong = {*report.unexpected, *(name.split(" ")[0] for name in report.misshapen)}
-    kept = {k: v.contiguous() for k, v in state.items() if k not in wrong}
+    # Cloned: safetensors takes no two names of one tensor.
+    kept = {k: v.clone().contiguous() for k, v in state.items() if k not in wrong}
     source = Source(path, kind)
     if output.suffix == ".safetensors":
         _write_file(output, kept, source)

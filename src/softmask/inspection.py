@@ -79,7 +79,7 @@ def _rows(content: Content, kind: Kind, state: State) -> dict[str, str]:
         "stands beside": ", ".join(_beside(content)) or "nothing",
     }
     report = check(kind, content.tensors, state, "")
-    for title in ("missing", "unexpected"):
+    for title in ("missing", "unexpected", "misshapen"):
         names: list[str] = getattr(report, title)
         if names:
             rows[title] = f"{len(names)} tensors, such as {names[0]}"

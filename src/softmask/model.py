@@ -53,12 +53,11 @@ class SoftMask(
         card: str | None = None,
     ) -> None:
         super().__init__()
-        self.config = config
+        self.config, self.card = config, card or write_card(Facts("SoftMask"))
         self.backbone = config.build()
         self.matcher = Matcher(config.text.width)
         self.words = WordHead(config.text.width, config.text.vocab_size) if config.words else None
         self.captions = Captions(tokenizer or load_tokenizer(SHIPPED), config.captions)
-        self.card = card or write_card(Facts("SoftMask"))
         self.captions.check(config.text.vocab_size, config.text.max_positions)
 
     @classmethod
@@ -112,13 +111,7 @@ class SoftMask(
             parts = read_run(folder, checkpoint)
         else:
             if not folder.is_dir():
-                folder = fetch(
-                    str(source),
-                    revision=revision,
-                    token=token,
-                    cache_dir=cache_dir,
-                    local_files_only=local_files_only,
-                )
+                folder = fetch(str(source), revision, token, cache_dir, local_files_only)
             parts = read_folder(folder)
         return cls.of_parts(parts).to(device=device, dtype=dtype)
 

@@ -65,7 +65,6 @@ def read_folder(folder: Path) -> Parts:
 
 def fetch(
     name: str,
-    *,
     revision: str | None,
     token: str | bool | None,
     cache_dir: str | Path | None,

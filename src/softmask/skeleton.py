@@ -10,10 +10,10 @@ from softmask.kinds import Kind
 from softmask.load_report import LoadReport
 from softmask.nn import FusionEncoder, ImageEncoder, Matcher, Projection, TextEncoder, WordHead
 from softmask.sizes import PLAIN_VIT, Sizes, read_sizes
-from softmask.weights import TWIN, compare
+from softmask.weights import TWIN, compare_states
 
 PARTS = ("image", "text", "fusion")
-HEADS = ("matcher.", "words.")
+KNOWN = ("backbone.", "matcher.", "words.")
 
 
 class Skeleton(nn.Module):
@@ -70,39 +70,27 @@ def check(
         source: of both, for the report.
     """
     own = {k: v for k, v in state.items() if not k.startswith(TWIN)}
-    twins = {k.removeprefix(TWIN): v for k, v in state.items() if k.startswith(TWIN)}
-    report = _check_part(kind, official, own, source)
-    if not twins:
-        return report
-    other = _check_part(kind, official, twins, source)
-    return LoadReport(
-        source,
-        report.matched + [TWIN + k for k in other.matched],
-        report.missing + [TWIN + k for k in other.missing],
-        report.unexpected + [TWIN + k for k in other.unexpected],
-        report.misshapen + [TWIN + k for k in other.misshapen],
-        shapes={**report.shapes, **{TWIN + k: v for k, v in other.shapes.items()}},
-    )
-
-
-def _check_part(
-    kind: Kind, official: Mapping[str, Tensor], own: Mapping[str, Tensor], source: str
-) -> LoadReport:
     sizes = read_sizes(own)
     skeleton = Skeleton(sizes, matcher="matcher.weight" in own, words="words.bias" in own)
-    found = compare(skeleton, own, source)
-    missing, unexpected = found.missing, []
+    expected = skeleton.state_dict()
+    if len(own) < len(state):
+        # Matching has no twin.
+        expected |= {TWIN + k: v for k, v in expected.items() if not k.startswith("matcher.")}
+    found = compare_states(expected, state, source)
+    missing = found.missing
     if kind.is_whole:
         parts = zip(PARTS, sizes, strict=False)
         missing = [f"backbone.{name}" for name, part in parts if part is None] + missing
     else:  # a BERT has never seen an image
         missing = [k for k in missing if ".fusion." not in k or ".image." not in k]
-    for name in found.unexpected:
-        # A head of a task has a name of ours by now; what has not is nobody's.
-        ours = kind.is_ours or name not in official
-        if not ours or name.startswith(("backbone.", *HEADS)):
-            unexpected.append(name)
+    unexpected = [k for k in found.unexpected if not _is_head(k, kind, official)]
     heads = [k for k in found.unexpected if k not in unexpected]
     return replace(
         found, matched=found.matched + heads, missing=missing, unexpected=unexpected, note=kind.note
     )
+
+
+def _is_head(name: str, kind: Kind, official: Mapping[str, Tensor]) -> bool:
+    """A head of a task has a name of ours by now; what has not is nobody's."""
+    known = kind.is_ours or name not in official
+    return known and not name.removeprefix(TWIN).startswith(KNOWN)

@@ -21,6 +21,7 @@ __all__ = [
     "LoadReport",
     "check_checkpoint",
     "compare",
+    "compare_states",
     "fill",
     "load_bert",
     "load_weights",
@@ -94,7 +95,13 @@ def _without_copies(report: LoadReport) -> LoadReport:
 
 def compare(module: nn.Module, state: Mapping[str, Tensor], source: str) -> LoadReport:
     """Say which tensors of `state` fit into `module` by name and shape."""
-    own = module.state_dict()
+    return compare_states(module.state_dict(), state, source)
+
+
+def compare_states(
+    own: Mapping[str, Tensor], state: Mapping[str, Tensor], source: str
+) -> LoadReport:
+    """Say which tensors of `state` fit into `own`, a module's state dict, by name and shape."""
     shapes = {k: tuple(v.shape) for k, v in own.items()}
     theirs = {k: tuple(v.shape) for k, v in state.items()}
     shared = [k for k in shapes if k in theirs]
