@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from data_modules.decode import Pixels as Pixels
 from data_modules.pipeline import Pipeline
-from data_modules.sheet import Sheet, centred, draw_crop, resize, shifted
+from data_modules.sheet import Sheet, centred, draw_crop, shifted
 from data_modules.tone import (
     autocontrast,
     blur,
@@ -28,6 +28,7 @@ from data_modules.tone import (
     sharpen,
 )
 from softmask.errors import InputError
+from softmask.pictures import resize
 
 Operation = Callable[[Sheet], object]
 """One change of RandAugment, in place."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_modules.decode import Pixels
+from softmask.pictures import Pixels, resize
 
 Matrix = NDArray[np.float64]
 
@@ -80,16 +80,6 @@ class Sheet:
         )
         final = cv2.cvtColor(warped, cv2.COLOR_RGBA2RGB) if coloured else warped
         self.pixels = np.asarray(final, np.uint8)
-
-
-def resize(pixels: Pixels, size: int) -> Pixels:
-    """Resize to a square, bicubic as ALBEF does; shrinking more than 2x averages areas instead.
-
-    Without it OpenCV's bicubic would skip pixels.
-    """
-    shrink = min(pixels.shape[:2]) > 2 * size
-    method = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(pixels, (size, size), interpolation=method), np.uint8)
 
 
 def draw_crop(

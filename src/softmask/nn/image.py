@@ -62,6 +62,7 @@ class ImageEncoder(nn.Module):
             _widen_init(self.vit, self.width)
         rows, columns = self.vit.patch_embed.grid_size
         self.grid = (int(rows), int(columns))
+        self.heads = int(self.vit.blocks[0].attn.num_heads)  # type: ignore[union-attr, arg-type]
         for key, value in (("mean", mean), ("std", std)):
             self.register_buffer(key, torch.tensor(value).view(3, 1, 1), persistent=False)
 

@@ -6,6 +6,7 @@ from softmask.tasks.classify import ClassifyTask
 from softmask.tasks.contrast import ContrastTask, Negatives, Seen
 from softmask.tasks.entailment import EntailmentTask
 from softmask.tasks.grounding import GroundingTask
+from softmask.tasks.load import load_task
 from softmask.tasks.nlvr2 import Nlvr2Task
 from softmask.tasks.nlvr2_pretrain import Nlvr2PretrainTask
 from softmask.tasks.objective import (
@@ -44,4 +45,5 @@ __all__ = [
     "TaskModule",
     "TaughtTask",
     "Weights",
+    "load_task",
 ]

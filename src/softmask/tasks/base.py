@@ -16,7 +16,7 @@ from softmask.errors import InputError
 from softmask.optim import Optim
 from softmask.renames import State
 from softmask.tasks.finite import FiniteGuard
-from softmask.weights import compare, load_weights
+from softmask.weights import LoadReport, compare, load_weights
 
 CHECKPOINT_KEY = "softmask"
 
@@ -67,11 +67,22 @@ class TaskModule(L.LightningModule):
         if self.init_from:
             report = load_weights(self, self.init_from, self.adapt)
             self.print(report.summary())
+            self._warn_of(report)
             self.loaded_weights()
         elif stage != "fit":
             rank_zero_warn(
                 f"This run is to {TrainerFn(stage).value} weights that were drawn at random: give "
                 f"--ckpt_path FILE or --model.init_args.init_from FILE."
+            )
+
+    def _warn_of(self, report: LoadReport) -> None:
+        """Say aloud when a whole part of the backbone got nothing: heads may well be new."""
+        unfilled = [part for part in report.unfilled() if part.startswith("backbone.")]
+        if unfilled:
+            rank_zero_warn(
+                f"{report.source} filled nothing of {', '.join(unfilled)}: this stays as it was "
+                f"before init_from, drawn at random or from model.init_args.bert. If that is not "
+                f"meant, compare the sizes of the backbone with `softmask weights inspect`."
             )
 
     def adapt(self, state: State) -> State:
