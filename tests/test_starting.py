@@ -6,6 +6,8 @@ import pytest
 import torch
 import training
 
+from softmask.weights import load_weights
+
 
 def other(tmp_path):
     """A task unlike a fresh one, and its file."""
@@ -68,3 +70,31 @@ def test_large_seeds_work(monkeypatch):
     task = training.task()
     training.trainer(max_steps=1).fit(task, training.Given([training.batch()]))
     assert len(task.steps) == 1
+
+
+class Moved(training.Recorded):
+    """Reads its matcher from where another task kept it, and notes what it was shown."""
+
+    def adapt(self, state):
+        self.shown = [*getattr(self, "shown", []), set(state)]
+        return {k.replace("other.", "matcher."): v for k, v in state.items()}
+
+
+def test_a_task_adapts_the_weights_it_starts_from_and_their_twins(tmp_path):
+    given, path = other(tmp_path)
+    state = {k.replace("matcher.", "other."): v for k, v in given.state_dict().items()}
+    torch.save({"state_dict": state}, path)
+    task = training.alone(training.task(init_from=path))
+    task.__class__ = Moved
+    report = load_weights(task, path, task.adapt)
+    assert torch.equal(task.matcher.weight, given.matcher.weight)
+    assert report.missing == report.unexpected == report.misshapen == []
+    own, twins = task.shown
+    assert "other.weight" in own
+    assert twins == own - {"other.weight", "other.bias"}
+    assert not [k for k in own if k.startswith(("queue.", "momentum."))]
+    twin, theirs = (t.momentum.twin["words"].dense.weight for t in (task, given))
+    assert torch.equal(twin, theirs)
+    assert not torch.equal(twin, given.words.dense.weight)
+    task.setup("fit")  # goes the same way
+    assert len(task.shown) == 4

@@ -1,7 +1,7 @@
 """Weights from elsewhere: our checkpoints, official ALBEF files, BERT; what fits is reported."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import torch
@@ -10,6 +10,10 @@ from transformers import AutoModelForMaskedLM
 
 from softmask.errors import InputError, first_line
 from softmask.renames import State, from_albef, from_bert, is_albef
+
+QUEUE = "queue."
+"""Its pairs are of another run: no weights to start from."""
+TWIN = "momentum.twin."
 
 
 @dataclass(frozen=True)
@@ -41,12 +45,16 @@ class LoadReport:
         return "\n".join(lines)
 
 
-def load_weights(module: nn.Module, path: str | Path) -> LoadReport:
+def load_weights(
+    module: nn.Module, path: str | Path, adapt: Callable[[State], State] | None = None
+) -> LoadReport:
     """Fill a task with the weights of a file that fit it.
 
     Args:
         module: a task.
         path: a Lightning checkpoint of ours, or an official ALBEF .pth.
+        adapt: what a task makes of weights that it starts from, see `TaskModule.adapt`. With it
+            the queue stays behind, and is not missed.
 
     Returns:
         What was matched, missing, unexpected.
@@ -57,7 +65,12 @@ def load_weights(module: nn.Module, path: str | Path) -> LoadReport:
     state = read_state(path)
     if is_albef(state):
         state = from_albef(state, text_layers(module))
+    if adapt:
+        state = _adapted(state, adapt)
     report = fill(module, state, str(path))
+    if adapt:
+        missing = [k for k in report.missing if not k.startswith(QUEUE)]
+        report = replace(report, missing=missing)
     if not report.matched:
         raise InputError(
             f"No tensor of {path} fits {type(module).__name__}: it holds names such as "
@@ -65,6 +78,16 @@ def load_weights(module: nn.Module, path: str | Path) -> LoadReport:
             f"official ALBEF file."
         )
     return report
+
+
+def _adapted(state: State, adapt: Callable[[State], State]) -> State:
+    """Apply a task's rule to the weights and to their twins alike; the queue is left out."""
+    own = {k: v for k, v in state.items() if not k.startswith((QUEUE, TWIN))}
+    twins = {k.removeprefix(TWIN): v for k, v in state.items() if k.startswith(TWIN)}
+    adapted = adapt(own)
+    if twins:
+        adapted = adapted | {TWIN + k: v for k, v in adapt(twins).items()}
+    return adapted
 
 
 def read_state(path: str | Path) -> State:

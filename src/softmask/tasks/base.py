@@ -14,6 +14,7 @@ from torch import Tensor
 from softmask.backbone import Backbone
 from softmask.errors import InputError
 from softmask.optim import Optim
+from softmask.renames import State
 from softmask.tasks.finite import FiniteGuard
 from softmask.weights import compare, load_weights
 
@@ -51,7 +52,7 @@ class TaskModule(L.LightningModule):
         if started or self.trainer.ckpt_path is not None:
             return
         if self.init_from:
-            report = load_weights(self, self.init_from)
+            report = load_weights(self, self.init_from, self.adapt)
             self.print(report.summary())
             self.loaded_weights()
         elif stage != "fit":
@@ -59,6 +60,26 @@ class TaskModule(L.LightningModule):
                 f"This run is to {TrainerFn(stage).value} weights that were drawn at random: give "
                 f"--ckpt_path FILE or --model.init_args.init_from FILE."
             )
+
+    def adapt(self, state: State) -> State:
+        """Turn weights to start from into this task's own; as they are, unless a task says more.
+
+        `setup` calls it when `init_from` is given, before anything is filled: once for the weights
+        and, if the file has them, once for their momentum twins, whose names come without
+        `momentum.twin.`. Here VQA makes its decoder of fusion layers, NLVR2 its pairs of layers.
+
+        Args:
+            state: tensors by our names, from a checkpoint of ours, of any task, or from
+                `softmask.renames.from_albef`, which leaves the names it does not know. Without
+                queue. Twins come without what has none, such as pretraining's matcher. Positions
+                may still be those of another resolution.
+
+        Returns:
+            Names of this task's `state_dict()`, without `momentum.twin.` for the twins too. What
+            it lacks is reported as missing, what has no place as unexpected. Tensors are copied
+            later, so they may be shared. A state that is this task's own must stay as it is.
+        """
+        return state
 
     def loaded_weights(self) -> None:
         """Bring whatever copies the weights in line with them; tasks with twins do."""
