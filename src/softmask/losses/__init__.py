@@ -1,7 +1,7 @@
 """Pure functions of tensors, one file a family."""
 
 from softmask.losses.contrastive import focal_itc, itc, similarity, soft_targets
-from softmask.losses.language import mlm, pick_positions
+from softmask.losses.language import mlm, next_words, pick_positions, word_loss
 from softmask.losses.matching import (
     hard_negatives,
     itm,
@@ -17,9 +17,11 @@ __all__ = [
     "itm",
     "match_accuracy",
     "mlm",
+    "next_words",
     "pick_positions",
     "same_item",
     "similarity",
     "soft_targets",
     "without_negative",
+    "word_loss",
 ]

@@ -1,6 +1,7 @@
-"""Masked language modelling with momentum distillation (ALBEF, section 3.2; METHOD 1.5).
+"""Words predicted with momentum distillation: masked ones, and the next one of a text.
 
-B pairs, L words, M words to predict of all pairs together, V word pieces.
+B pairs, L words, M words to predict of all pairs together, A answers of T tokens, V word pieces.
+(ALBEF, sections 3.2, 3.4 and 4.2; METHOD 1.5 and 5.2.)
 """
 
 import torch
@@ -29,14 +30,55 @@ def mlm(
     Returns:
         Mean over predicted positions, ().
     """
-    keep = labels != IGNORE
+    total = (labels != IGNORE).sum() if count is None else count
+    return word_loss(logits, labels, teacher, alpha).sum() / total.clamp_min(1)
+
+
+def next_words(
+    logits: Tensor,
+    labels: Tensor,
+    weight: Tensor,
+    count: int,
+    teacher: Tensor | None = None,
+    alpha: float = 0.0,
+) -> Tensor:
+    """Predict each next token of texts: an answer's tokens are summed, not averaged.
+
+    Args:
+        logits: of the token after each, (A, T, V).
+        labels: that token, IGNORE where there is none, (A, T).
+        weight: of each text, (A,).
+        count: what to divide by: questions for VQA, texts for captions.
+        teacher: the momentum twins' logits, (A, T, V); needed when alpha is not 0.
+        alpha: share of the teacher's soft labels. They are over the vocabulary: ALBEF's first code
+            normalised over the tokens of a text, by mistake.
+
+    Returns:
+        ().
+    """
+    return (word_loss(logits, labels, teacher, alpha).sum(dim=1) * weight).sum() / count
+
+
+def word_loss(
+    logits: Tensor, labels: Tensor, teacher: Tensor | None = None, alpha: float = 0.0
+) -> Tensor:
+    """Cross-entropy of each word, partly with the momentum twin's soft labels.
+
+    Args:
+        logits: (..., V).
+        labels: (...), IGNORE where there is nothing to predict.
+        teacher: the momentum twin's logits, (..., V); needed when alpha is not 0.
+        alpha: share of the teacher's soft labels.
+
+    Returns:
+        (...), 0 where there is nothing to predict.
+    """
     log_p = logits.log_softmax(dim=-1)
     loss = -log_p.gather(-1, labels.clamp_min(0).unsqueeze(-1)).squeeze(-1)
     if alpha and teacher is not None:
         soft = -(teacher.detach().softmax(dim=-1) * log_p).sum(dim=-1)
         loss = (1 - alpha) * loss + alpha * soft
-    total = keep.sum() if count is None else count
-    return torch.where(keep, loss, 0.0).sum() / total.clamp_min(1)
+    return torch.where(labels != IGNORE, loss, 0.0)
 
 
 def pick_positions(states: Tensor, at: Tensor) -> Tensor:
