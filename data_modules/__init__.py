@@ -1,7 +1,9 @@
 """Data: WebDataset shards in, the batches of `softmask.batch` out."""
 
 from data_modules.base import ShardedData
+from data_modules.entailment import EntailmentData
 from data_modules.image import WEAK, Distortion
+from data_modules.nlvr2 import Nlvr2Data
 from data_modules.pictured import FINE_TUNING, PicturedData
 from data_modules.pretrain import PretrainData
 from data_modules.text import TextOptions
@@ -10,6 +12,8 @@ __all__ = [
     "FINE_TUNING",
     "WEAK",
     "Distortion",
+    "EntailmentData",
+    "Nlvr2Data",
     "PicturedData",
     "PretrainData",
     "ShardedData",

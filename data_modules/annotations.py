@@ -14,12 +14,25 @@ from data_modules.formats.detect import annotation_files, detect
 from data_modules.formats.group import Group, Rows, merge
 from data_modules.formats.img2dataset import read_img2dataset
 from data_modules.formats.karpathy import read_karpathy
+from data_modules.formats.nlvr2 import read_nlvr2
+from data_modules.formats.snli_ve import read_snli_ve
 from data_modules.formats.table import read_csv, read_jsonl, read_parquet
 from softmask.errors import InputError
 
 SPLITS = ("train", "val", "test")
 
-Format = Literal["auto", "csv", "jsonl", "parquet", "coco", "karpathy", "albef", "img2dataset"]
+Format = Literal[
+    "auto",
+    "csv",
+    "jsonl",
+    "parquet",
+    "coco",
+    "karpathy",
+    "albef",
+    "img2dataset",
+    "snli_ve",
+    "nlvr2",
+]
 
 READERS: dict[str, Callable[[Path], Rows]] = {
     "csv": read_csv,
@@ -29,6 +42,8 @@ READERS: dict[str, Callable[[Path], Rows]] = {
     "karpathy": read_karpathy,
     "albef": read_albef,
     "img2dataset": read_img2dataset,
+    "snli_ve": read_snli_ve,
+    "nlvr2": read_nlvr2,
 }
 
 

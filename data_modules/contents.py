@@ -64,6 +64,21 @@ def sides(sample: Sample) -> tuple[bytes, bytes]:
     return _side(sample, LEFT), _side(sample, RIGHT)
 
 
+def pictures(sample: Sample) -> list[bytes]:
+    """Give all pictures of a sample as stored: its only one, or the left and the right one.
+
+    Raises:
+        BadSample: if one is missing, or there are several for a place.
+    """
+    there = {
+        side for side in (LEFT, RIGHT) for kind in IMAGES if f"{side}.{kind}" in sample.columns
+    }
+    # A key that ends in ".left" puts that before its text too.
+    if len(there) == 2 or (there and "txt" in sample.columns):
+        return list(sides(sample))
+    return [encoded(sample)]
+
+
 def _side(sample: Sample, side: str) -> bytes:
     found = [f"{side}.{kind}" for kind in IMAGES if f"{side}.{kind}" in sample.columns]
     if len(found) == 1:

@@ -1,10 +1,13 @@
 """Fake corpora by task: `write_<task>(folder, count, seed)` for one whose samples are not pairs."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fake import write_fake_pairs
+from fake import fake_pairs, write_fake_pairs
+
+from data_modules.write import Pair, write_shards
+from softmask.batch import ENTAILMENT
 
 COUNTS = {"train": 12, "val": 6, "test": 6}
 
@@ -22,3 +25,34 @@ def write_corpus(task: str, folder: Path) -> Path:
 def write_pairs(folder: Path, count: int, seed: int) -> None:
     """Pairs; those to train on have two captions."""
     write_fake_pairs(folder, count, seed, captions=2 if folder.name == "train" else 1)
+
+
+def write_snli_ve(folder: Path, count: int, seed: int) -> None:
+    """Pictures with a hypothesis each, of every class in turn."""
+    write_shards(entailments(count, seed), folder, shard_size=8)
+
+
+def entailments(count: int, seed: int = 0) -> Iterator[Pair]:
+    for number, pair in enumerate(fake_pairs(count, seed)):
+        label = ENTAILMENT[number % len(ENTAILMENT)]
+        yield pair._replace(meta={"label": label, "identifier": f"{number}.jpg#0r{seed}"})
+
+
+def write_nlvr2(folder: Path, count: int, seed: int) -> None:
+    """Two pictures with a sentence each; two samples in a row share it, and only one is true."""
+    write_shards(statements(count, seed), folder, shard_size=8)
+
+
+def statements(count: int, seed: int = 0) -> Iterator[Pair]:
+    pairs = list(fake_pairs(2 * count, seed))
+    for number, (left, right) in enumerate(zip(pairs[::2], pairs[1::2], strict=True)):
+        sentence, place = divmod(number, 2)
+        text = pairs[4 * sentence].captions[0]
+        meta: dict[str, object] = {
+            "label": str(place == 0),
+            "identifier": f"dev-{sentence}-{place}-0",
+            "sentence_id": f"dev-{sentence}-0",
+        }
+        yield left._replace(
+            captions=[text], meta=meta, second=right.image, second_extension=right.extension
+        )

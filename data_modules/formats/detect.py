@@ -7,6 +7,11 @@ from typing import NamedTuple
 from softmask.errors import InputError
 
 SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
+MARKS = {
+    "snli_ve": (("sentence2", "gold_label"), ("image", "sentence", "label")),
+    "nlvr2": (("sentence", "identifier", "left_url"), ("images", "sentence", "label")),
+}
+"""Keys that only the annotations of one task have, on lines or in a list."""
 HEAD = 1_000_000  # bytes in which an annotation file shows its keys
 
 
@@ -53,6 +58,8 @@ def annotation_files(place: Path, format: str) -> list[Path]:
     if format == "img2dataset" or not place.is_dir():
         return [place]
     wanted = [suffix for suffix, name in SUFFIXES.items() if name == format] or [".json"]
+    if format in MARKS:
+        wanted += [suffix for suffix, name in SUFFIXES.items() if name == "jsonl"]
     files = [file for file in sorted(place.iterdir()) if file.suffix in wanted]
     if not files:
         raise InputError(
@@ -62,20 +69,33 @@ def annotation_files(place: Path, format: str) -> list[Path]:
 
 
 def _file(file: Path) -> tuple[str, list[Path], str]:
-    if file.suffix in SUFFIXES:
+    lines = SUFFIXES.get(file.suffix) == "jsonl"
+    if file.suffix in SUFFIXES and not (lines and _task(_head(file))):
         return SUFFIXES[file.suffix], [file], f"its name ends in {file.suffix}"
-    if file.suffix != ".json":
+    if file.suffix != ".json" and not lines:
         raise InputError(
             f"{file} is neither .csv, .jsonl, .parquet nor .json, nor a folder: convert the "
             "captions to one of them, or name their --format."
         )
+    head = _head(file)
+    format, saw = _task(head) or _json(head, file)
+    return format, [file], saw
+
+
+def _head(file: Path) -> str:
     try:
         with file.open("rb") as data:
-            head = data.read(HEAD).decode("utf-8-sig", errors="replace").lstrip()
+            return data.read(HEAD).decode("utf-8-sig", errors="replace").lstrip()
     except OSError as error:
         raise InputError(f"{file} cannot be read ({error}): give an existing file.") from error
-    format, saw = _json(head, file)
-    return format, [file], saw
+
+
+def _task(head: str) -> tuple[str, str] | None:
+    for format, marks in MARKS.items():
+        for keys in marks:
+            if all(f'"{key}"' in head for key in keys):
+                return format, f"it has {', '.join(keys)}"
+    return None
 
 
 def _json(head: str, file: Path) -> tuple[str, str]:

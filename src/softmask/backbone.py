@@ -68,6 +68,15 @@ class Backbone(nn.Module):
         """`fuse` for the first token alone, which is all that matching reads: to (R, D)."""
         return self.fusion.first_token(states, mask, keys)
 
+    def freeze_contrast(self) -> None:
+        """Let projections and temperature rest, for tasks whose loss does not read them.
+
+        Parameters without a gradient would stop data-parallel training.
+        """
+        self.image_projection.requires_grad_(False)
+        self.text_projection.requires_grad_(False)
+        self.temperature.requires_grad_(False)
+
     @torch.no_grad()
     def clamp_temperature(self) -> None:
         """Keep the temperature in ALBEF's range, in place."""

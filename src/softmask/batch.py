@@ -11,6 +11,10 @@ from torch import Tensor
 
 IGNORE = -100
 """Label of positions that are not to be predicted."""
+ENTAILMENT = ("contradiction", "neutral", "entailment")
+"""SNLI-VE's classes, in ALBEF's order."""
+TRUTH = ("False", "True")
+"""NLVR2's classes, as ALBEF numbers them."""
 
 
 class ImageTextBatch(TypedDict):
@@ -46,6 +50,8 @@ class LabelledBatch(ImageTextBatch):
     """An image and a text with one of a few classes: SNLI-VE."""
 
     label: Tensor  # (B,) int64; IGNORE where it is not known
+    identifier: list[str]  # B names that the data set gives its samples; the key where it has none
+    identity: Tensor  # (B,) int64, equal for equal identifiers: evaluation refuses repeated ones
 
 
 class TwoImageBatch(LabelledBatch):

@@ -61,6 +61,8 @@ _ALBEF_PARTS = {
     "visual_encoder": "backbone.image.vit",
     "vision_proj": "backbone.image_projection",
     "text_proj": "backbone.text_projection",
+    "cls_head": "head",
+    "ta_head": "assigner",
 }
 _ALBEF_SINGLES = {
     "temp": "backbone.temperature",
@@ -135,6 +137,43 @@ def _bert_place(name: str, layers: int) -> str | None:
                 f"backbone.fusion.layers.{int(number) - layers}.{ours}{rest.removeprefix(theirs)}"
             )
     return name
+
+
+_FUSION = "backbone.fusion.layers."
+
+
+def pair_fusion(state: Mapping[str, Tensor], layers: int) -> State:
+    """Give each fusion layer of one image twice, for two (METHOD 6.1, TA).
+
+    Args:
+        state: names of a task.
+        layers: fusion layers that are wanted.
+
+    Returns:
+        Layer n as layers 2 n and 2 n + 1; all as it was if the state has another number of layers
+        than half of those wanted.
+    """
+    places = [name.removeprefix(_FUSION).partition(".") for name in state if _FUSION in name]
+    if 2 * len({number for number, _, _ in places}) != layers:
+        return dict(state)
+    paired = {name: tensor for name, tensor in state.items() if _FUSION not in name}
+    for number, _, rest in places:
+        for side in (0, 1):
+            tensor = state[f"{_FUSION}{number}.{rest}"]
+            paired[f"{_FUSION}{2 * int(number) + side}.{rest}"] = tensor
+    return paired
+
+
+def untied(state: Mapping[str, Tensor]) -> list[str]:
+    """Names of right images' keys and values that are not those of the left image's layer."""
+    wrong = []
+    for name, tensor in state.items():
+        number, _, rest = name.removeprefix(_FUSION).partition(".")
+        if _FUSION in name and rest.startswith("image.kv.") and int(number) % 2:
+            left = state.get(f"{_FUSION}{int(number) - 1}.{rest}")
+            if left is not None and not torch.equal(left, tensor):
+                wrong.append(name)
+    return wrong
 
 
 _STACKS = {"words.": ("qkv", ("query", "key", "value")), "image.": ("kv", ("key", "value"))}

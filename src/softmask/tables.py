@@ -20,3 +20,16 @@ def recall_table(report: Mapping[str, Any], corpus: str) -> str:
                 cells = "".join(f"{100 * v:7.1f}" for v in values)
                 lines.append(f"{name:<12}{arrow:<12}{cells}")
     return "\n".join(lines)
+
+
+def class_table(report: Mapping[str, Any], title: str) -> str:
+    """Accuracies of a classification in percent, beside the commonest class, as lines of text."""
+    rows = {
+        name: report[name] for name in ("accuracy", "majority", "consistency") if name in report
+    }
+    rows |= {f"  {name}": share for name, share in report["per_class"].items() if share is not None}
+    lines = [f"{title}: {report['count']} samples"]
+    lines += [f"{name:<24}{100 * share:7.2f} %" for name, share in rows.items()]
+    if report["unknown"]:
+        lines.append(f"{report['unknown']} samples without a known label are left out")
+    return "\n".join(lines)

@@ -1,7 +1,9 @@
 """Pure functions of tensors, one file a family."""
 
+from softmask.losses.assignment import Assigned, assign, distractors, lonely
+from softmask.losses.classes import distilled_cross_entropy
 from softmask.losses.contrastive import focal_itc, itc, similarity, soft_targets
-from softmask.losses.language import mlm, next_words, pick_positions, word_loss
+from softmask.losses.language import mlm, next_words, pick_positions
 from softmask.losses.matching import (
     hard_negatives,
     itm,
@@ -11,10 +13,15 @@ from softmask.losses.matching import (
 )
 
 __all__ = [
+    "Assigned",
+    "assign",
+    "distilled_cross_entropy",
+    "distractors",
     "focal_itc",
     "hard_negatives",
     "itc",
     "itm",
+    "lonely",
     "match_accuracy",
     "mlm",
     "next_words",
@@ -23,5 +30,4 @@ __all__ = [
     "similarity",
     "soft_targets",
     "without_negative",
-    "word_loss",
 ]

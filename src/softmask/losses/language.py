@@ -4,10 +4,9 @@ B pairs, L words, M words to predict of all pairs together, A answers of T token
 (ALBEF, sections 3.2, 3.4 and 4.2; METHOD 1.5 and 5.2.)
 """
 
-import torch
 from torch import Tensor
 
-from softmask.batch import IGNORE
+from softmask.losses.classes import distilled_cross_entropy, distilled_rows
 
 
 def mlm(
@@ -30,8 +29,7 @@ def mlm(
     Returns:
         Mean over predicted positions, ().
     """
-    total = (labels != IGNORE).sum() if count is None else count
-    return word_loss(logits, labels, teacher, alpha).sum() / total.clamp_min(1)
+    return distilled_cross_entropy(logits, labels, teacher, alpha, count)
 
 
 def next_words(
@@ -56,29 +54,8 @@ def next_words(
     Returns:
         ().
     """
-    return (word_loss(logits, labels, teacher, alpha).sum(dim=1) * weight).sum() / count
+    return (distilled_rows(logits, labels, teacher, alpha).sum(dim=1) * weight).sum() / count
 
-
-def word_loss(
-    logits: Tensor, labels: Tensor, teacher: Tensor | None = None, alpha: float = 0.0
-) -> Tensor:
-    """Cross-entropy of each word, partly with the momentum twin's soft labels.
-
-    Args:
-        logits: (..., V).
-        labels: (...), IGNORE where there is nothing to predict.
-        teacher: the momentum twin's logits, (..., V); needed when alpha is not 0.
-        alpha: share of the teacher's soft labels.
-
-    Returns:
-        (...), 0 where there is nothing to predict.
-    """
-    log_p = logits.log_softmax(dim=-1)
-    loss = -log_p.gather(-1, labels.clamp_min(0).unsqueeze(-1)).squeeze(-1)
-    if alpha and teacher is not None:
-        soft = -(teacher.detach().softmax(dim=-1) * log_p).sum(dim=-1)
-        loss = (1 - alpha) * loss + alpha * soft
-    return torch.where(labels != IGNORE, loss, 0.0)
 
 
 def pick_positions(states: Tensor, at: Tensor) -> Tensor:

@@ -22,10 +22,19 @@ def hard_negatives(logits: Tensor, same: Tensor, noise: Tensor | None = None) ->
     Returns:
         Index of a candidate a row, (B,).
     """
+    return draw_negatives(logits, same, 1, noise)[:, 0]
+
+
+def draw_negatives(logits: Tensor, same: Tensor, count: int, noise: Tensor | None = None) -> Tensor:
+    """`hard_negatives` for several different ones a row, drawn without replacement.
+
+    Returns:
+        Indices of candidates, (B, count).
+    """
     scores = logits.detach().float().masked_fill(same, float("-inf"))
     if noise is None:
         noise = -torch.empty_like(scores).exponential_().log()
-    return (scores + noise).argmax(dim=1)
+    return (scores + noise).topk(count, dim=1).indices
 
 
 def without_negative(image_id: Tensor, text_id: Tensor) -> Tensor:

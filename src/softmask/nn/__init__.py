@@ -4,6 +4,7 @@ from softmask.nn.decoder import AnswerDecoder
 from softmask.nn.fusion import FusionEncoder, FusionLayer, ImageKeys
 from softmask.nn.heads import ClassHead, Matcher, Projection, WordHead
 from softmask.nn.image import ImageEncoder
+from softmask.nn.pair import PairFusion
 from softmask.nn.text import TextEncoder
 
 __all__ = [
@@ -14,6 +15,7 @@ __all__ = [
     "ImageEncoder",
     "ImageKeys",
     "Matcher",
+    "PairFusion",
     "Projection",
     "TextEncoder",
     "WordHead",

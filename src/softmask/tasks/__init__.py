@@ -1,18 +1,28 @@
 """Tasks: one LightningModule each."""
 
 from softmask.tasks.base import TaskModule
+from softmask.tasks.classified import ClassifiedTask
+from softmask.tasks.classify import ClassifyTask
 from softmask.tasks.contrast import ContrastTask, Negatives, Seen
+from softmask.tasks.entailment import EntailmentTask
+from softmask.tasks.nlvr2 import Nlvr2Task
+from softmask.tasks.nlvr2_pretrain import Nlvr2PretrainTask
 from softmask.tasks.objective import Contrast, Distillation, Evaluation, SoftMasking, Weights
 from softmask.tasks.pairs import PairTask
 from softmask.tasks.pretrain import PretrainTask
 from softmask.tasks.taught import TaughtTask
 
 __all__ = [
+    "ClassifiedTask",
+    "ClassifyTask",
     "Contrast",
     "ContrastTask",
     "Distillation",
+    "EntailmentTask",
     "Evaluation",
     "Negatives",
+    "Nlvr2PretrainTask",
+    "Nlvr2Task",
     "PairTask",
     "PretrainTask",
     "Seen",
