@@ -36,8 +36,8 @@ ONLY_IN = {
 }
 
 # All that data modules see of the other package.
-# Drops are what data modules report and callbacks write.
-DATA_SEES = (*CONTRACT, "softmask.drops", "softmask.tokenizer")
+# Drops are what data modules report and callbacks write; answers are counted as they are scored.
+DATA_SEES = (*CONTRACT, "softmask.drops", "softmask.metrics.answers", "softmask.tokenizer")
 
 
 def fits(module: str, patterns: tuple[str, ...]) -> bool:
