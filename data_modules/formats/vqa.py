@@ -30,7 +30,7 @@ def read_vqa(file: Path) -> Rows:
     if not isinstance(tree, dict) or not isinstance(tree.get("questions"), list):
         raise InputError(f"{file} holds no questions of VQA: {ADVICE}.")
     subset = tree.get("data_subtype")
-    if not is_text(subset):
+    if not isinstance(subset, str) or not subset:
         raise InputError(f"{file} lacks data_subtype, which tells its pictures: {ADVICE}.")
     whole = file.with_name(file.name.replace(DEV, "test"))
     if whole != file and whole.is_file():

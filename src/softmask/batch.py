@@ -77,6 +77,13 @@ class AnsweredBatch(QuestionBatch):
     question: Tensor  # (A,) int64, row of the question in this batch, ascending
 
 
+class CaptionBatch(ImageTextBatch):
+    """Images with a caption each to learn, which ends with [SEP]; in evaluation its first token."""
+
+    references: list[list[str]]  # of B images, what people wrote; empty where it is not known
+    image_name: list[str]  # B names that results give the images: COCO's number where it is known
+
+
 class GroundingBatch(PairBatch):
     """Images with an expression each and the box of what it means: grounding's evaluation."""
 
