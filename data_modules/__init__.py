@@ -7,6 +7,7 @@ from data_modules.nlvr2 import Nlvr2Data
 from data_modules.pictured import FINE_TUNING, PicturedData
 from data_modules.pretrain import PretrainData
 from data_modules.text import TextOptions
+from data_modules.vqa import VqaData
 
 __all__ = [
     "FINE_TUNING",
@@ -18,4 +19,5 @@ __all__ = [
     "PretrainData",
     "ShardedData",
     "TextOptions",
+    "VqaData",
 ]

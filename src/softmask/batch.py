@@ -64,8 +64,10 @@ class TwoImageBatch(LabelledBatch):
 class QuestionBatch(ImageTextBatch):
     """Images with a question each, to be answered: VQA's evaluation."""
 
+    question: list[str]  # B questions
     question_id: Tensor  # (B,) int64
     answers: list[list[str]]  # of B questions, what people said; empty where it is not known
+    question_type: list[str]  # of B questions, to score them by type; "" where none is said
 
 
 class AnsweredBatch(QuestionBatch):
@@ -74,7 +76,7 @@ class AnsweredBatch(QuestionBatch):
     answer_ids: Tensor  # (A, T) int64
     answer_mask: Tensor  # (A, T) bool, False on padding
     answer_weight: Tensor  # (A,) float, of an answer among its question's
-    question: Tensor  # (A,) int64, row of the question in this batch, ascending
+    question_row: Tensor  # (A,) int64, row of the question in this batch, ascending
 
 
 class CaptionBatch(ImageTextBatch):

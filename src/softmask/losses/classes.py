@@ -5,6 +5,7 @@ R rows, K classes.
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from softmask.batch import IGNORE
 
@@ -53,3 +54,23 @@ def distilled_rows(
         soft = -(teacher.detach().softmax(dim=-1) * log_p).sum(dim=-1)
         loss = (1 - alpha) * loss + alpha * soft
     return torch.where(labels != IGNORE, loss, 0.0)
+
+
+def distilled_answers(
+    logits: Tensor, targets: Tensor, teacher: Tensor | None = None, alpha: float = 0.0
+) -> Tensor:
+    """Binary cross-entropy of each class apart, with soft targets mixed with the twins' beliefs.
+
+    Args:
+        logits: (R, K).
+        targets: 0 to 1, (R, K).
+        teacher: the momentum twin's logits, (R, K); needed when alpha is not 0.
+        alpha: share of the teacher's beliefs.
+
+    Returns:
+        Summed over classes, mean over rows, ().
+    """
+    if alpha and teacher is not None:
+        targets = (1 - alpha) * targets + alpha * teacher.detach().sigmoid()
+    loss = F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return loss.sum(dim=1).mean()

@@ -21,7 +21,7 @@ def comparable(answers: Sequence[str]) -> list[str]:
 
 
 def vqa_accuracy(answer: str, answers: Sequence[str]) -> float:
-    """How far an answer agrees with those of people.
+    """How far an answer agrees with those of people, 0 to 1.
 
     Ten or more answers, as official questions have: the mean over people, each left out in turn, of
     min(n / 3, 1) for n of the others who said the same. Fewer, as other data have: 1 if anyone said
@@ -30,17 +30,19 @@ def vqa_accuracy(answer: str, answers: Sequence[str]) -> float:
     Args:
         answer: what the model says.
         answers: what people said, one at least.
-
-    Returns:
-        0 to 1.
     """
+    return agreement(agreeing(answer, answers), len(answers))
+
+
+def agreeing(answer: str, answers: Sequence[str]) -> int:
+    """How many people gave an answer, both compared as in `comparable`."""
     texts = [strip_answer(text) for text in answers]
     own = strip_answer(answer) if _is_unanimous(texts) else normalise_answer(answer)
-    return agreement(comparable(texts).count(own), len(texts))
+    return comparable(texts).count(own)
 
 
 def agreement(same: int, people: int) -> float:
-    """`vqa_accuracy` of an answer that `same` of `people` gave."""
+    """`vqa_accuracy` of an answer that `same` of `people`, one at least, gave."""
     if people < PEOPLE:
         return float(same > 0)
     # Of those who are left out, `same` are among the ones who agree.
