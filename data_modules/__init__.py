@@ -9,6 +9,7 @@ from data_modules.pictured import FINE_TUNING, PicturedData
 from data_modules.pretrain import PretrainData
 from data_modules.retrieval import RetrievalData
 from data_modules.text import TextOptions
+from data_modules.vqa import VqaData
 
 __all__ = [
     "FINE_TUNING",
@@ -23,4 +24,5 @@ __all__ = [
     "RetrievalData",
     "ShardedData",
     "TextOptions",
+    "VqaData",
 ]

@@ -19,6 +19,7 @@ from data_modules.formats.nlvr2 import read_nlvr2
 from data_modules.formats.refcoco import read_refcoco
 from data_modules.formats.snli_ve import read_snli_ve
 from data_modules.formats.table import read_csv, read_jsonl, read_parquet
+from data_modules.formats.vqa import read_albef_vqa, read_vqa
 from softmask.errors import InputError
 
 SPLITS = ("train", "val", "test")
@@ -36,6 +37,8 @@ Format = Literal[
     "nlvr2",
     "refcoco",
     "albef_refcoco",
+    "vqa",
+    "albef_vqa",
 ]
 
 READERS: dict[str, Callable[[Path], Rows]] = {
@@ -50,6 +53,8 @@ READERS: dict[str, Callable[[Path], Rows]] = {
     "nlvr2": read_nlvr2,
     "refcoco": read_refcoco,
     "albef_refcoco": read_albef_refcoco,
+    "vqa": read_vqa,
+    "albef_vqa": read_albef_vqa,
 }
 
 

@@ -2,6 +2,7 @@
 
 from jsonargparse import auto_cli
 
+from data_modules.answers import write_answers
 from data_modules.check import check_shards
 from data_modules.emoji import write_emoji
 from data_modules.index_tars import index_tars
@@ -24,6 +25,7 @@ def main(args: list[str]) -> None:
             "index": index_tars,
             "check": check_shards,
             "stats": write_stats,
+            "answers": write_answers,
             "emoji": write_emoji,
         },
         args=args,

@@ -82,7 +82,12 @@ class PicturedData(ShardedData):
 
     def plain(self) -> "Reader":
         """Give the reader of evaluation samples."""
-        return Reader(Text(self.text), self.image_size, self.max_pixels)
+        return Reader(Text(self.plain_text), self.image_size, self.max_pixels)
+
+    @property
+    def plain_text(self) -> TextOptions:
+        """How texts of evaluation samples are tokenised: as those of training, unless told."""
+        return self.text
 
     def distorted(self) -> "Reader":
         """Give the reader of training samples."""

@@ -13,8 +13,12 @@ SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "p
 MARKS = {
     "snli_ve": (("sentence2", "gold_label"), ("image", "sentence", "label")),
     "nlvr2": (("sentence", "identifier", "left_url"), ("images", "sentence", "label")),
+    "vqa": (("questions", "question_id", "data_subtype"),),
+    "albef_vqa": (("image", "question", "dataset"),),
 }
 """Keys that only the annotations of one task have, on lines or in a list."""
+SAMPLES = {"vqa": "*_OpenEnded_*_questions.json"}
+"""Files of a folder that hold a format's samples; those beside them only tell more."""
 HEAD = 1_000_000  # bytes in which an annotation file shows its keys
 
 
@@ -42,6 +46,9 @@ def detect(place: Path) -> Found:
     sign = _img2dataset(place)
     if sign:
         return Found("img2dataset", [place], sign)
+    for format, pattern in SAMPLES.items():
+        if files := sorted(place.glob(pattern)):
+            return Found(format, files, f"it holds {files[0].name}")
     files = [file for file in sorted(place.iterdir()) if file.suffix in (*SUFFIXES, ".json")]
     if not files:
         raise InputError(
@@ -62,6 +69,8 @@ def annotation_files(place: Path, format: str) -> list[Path]:
     """Give the files of a format at a place; some folders are one."""
     if format in FOLDERS or not place.is_dir():
         return [place]
+    if format in SAMPLES and (known := sorted(place.glob(SAMPLES[format]))):
+        return known
     wanted = [suffix for suffix, name in SUFFIXES.items() if name == format] or [".json"]
     if format in MARKS:
         wanted += [suffix for suffix, name in SUFFIXES.items() if name == "jsonl"]

@@ -83,8 +83,10 @@ class TwoImageBatch(LabelledBatch):
 class QuestionBatch(ImageTextBatch):
     """Images with a question each, to be answered: VQA's evaluation."""
 
+    question: list[str]  # B questions
     question_id: Tensor  # (B,) int64
     answers: list[list[str]]  # of B questions, what people said; empty where it is not known
+    question_type: list[str]  # of B questions, to score them by type; "" where none is said
 
 
 class AnsweredBatch(QuestionBatch):
@@ -93,7 +95,14 @@ class AnsweredBatch(QuestionBatch):
     answer_ids: Tensor  # (A, T) int64
     answer_mask: Tensor  # (A, T) bool, False on padding
     answer_weight: Tensor  # (A,) float, of an answer among its question's
-    question: Tensor  # (A,) int64, row of the question in this batch, ascending
+    question_row: Tensor  # (A,) int64, row of the question in this batch, ascending
+
+
+class CaptionBatch(ImageTextBatch):
+    """Images with a caption each to learn, which ends with [SEP]; in evaluation its first token."""
+
+    references: list[list[str]]  # of B images, what people wrote; empty where it is not known
+    image_name: list[str]  # B names that results give the images: COCO's number where it is known
 
 
 class GroundingBatch(PairBatch):

@@ -30,7 +30,10 @@ def from_albef(state: Mapping[str, Tensor], layers: int) -> State:
     renamed: State = {}
     for name, tensor in state.items():
         place, rest = _albef_place(name)
-        if rest is not None:
+        if place.endswith(_DECODER):
+            ours = decoder_name(_bert_place(rest or "", 0) or "")
+            renamed.update({place.removesuffix(_DECODER) + ours: tensor} if ours else {})
+        elif rest is not None:
             renamed.update(_one(place, rest, tensor, layers))
     if "backbone.temperature" in renamed and any(k.startswith("momentum.") for k in renamed):
         # Official twins share the live temperature; ours carry one that nothing reads.
@@ -103,6 +106,8 @@ def _albef_place(name: str) -> tuple[str, str | None]:
         return twin, f"{_ALBEF_PARTS[part]}.{rest}"
     if part == "text_encoder":
         return twin, rest.removeprefix("bert.")
+    if part == "text_decoder":
+        return twin + _DECODER, rest.removeprefix("bert.")
     return "", name
 
 
@@ -191,6 +196,38 @@ def untied(state: Mapping[str, Tensor]) -> list[str]:
             if left is not None and not torch.equal(left, tensor):
                 wrong.append(name)
     return wrong
+
+
+_DECODER = "decoder."
+_DECODER_PARTS = {
+    "backbone.text.bert.embeddings.": "decoder.embeddings.",
+    "backbone.fusion.layers.": "decoder.fusion.layers.",
+    "words.": "decoder.words.",
+}
+
+
+def decoder_name(name: str) -> str | None:
+    """What of an answer decoder starts from a pretrained task's tensor, None if nothing does."""
+    for theirs, ours in _DECODER_PARTS.items():
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
+    return None
+
+
+def start_decoder(state: Mapping[str, Tensor]) -> State:
+    """Make a decoder of fusion layers, embeddings and word head (METHOD 5.2; ALBEF, section 4.2).
+
+    Args:
+        state: names of a task.
+
+    Returns:
+        All of it but the word head and matching, and a decoder; as it was if it has one.
+    """
+    if any(name.startswith(_DECODER) for name in state):
+        return dict(state)
+    copies = {ours: tensor for name, tensor in state.items() if (ours := decoder_name(name))}
+    kept = {k: v for k, v in state.items() if not k.startswith(("words.", "matcher."))}
+    return kept | copies
 
 
 _STACKS = {"words.": ("qkv", ("query", "key", "value")), "image.": ("kv", ("key", "value"))}

@@ -1,5 +1,6 @@
 """Layers: attention, fusion, encoders, heads."""
 
+from softmask.nn.decoder import AnswerDecoder
 from softmask.nn.fusion import FusionEncoder, FusionLayer, ImageKeys, interleave, regroup
 from softmask.nn.heads import ClassHead, Matcher, Projection, WordHead
 from softmask.nn.image import ImageEncoder
@@ -7,6 +8,7 @@ from softmask.nn.pair import PairFusion
 from softmask.nn.text import TextEncoder
 
 __all__ = [
+    "AnswerDecoder",
     "ClassHead",
     "FusionEncoder",
     "FusionLayer",

@@ -14,14 +14,18 @@ from softmask.tasks.objective import (
     Distillation,
     Evaluation,
     Pointing,
+    Ranking,
     SoftMasking,
     Weights,
 )
 from softmask.tasks.pairs import PairTask
 from softmask.tasks.pretrain import PretrainTask
+from softmask.tasks.question import QuestionTask
 from softmask.tasks.retrieval import RetrievalTask
 from softmask.tasks.soft import SoftMaskTask
 from softmask.tasks.taught import TaughtTask
+from softmask.tasks.vqa import VqaTask
+from softmask.tasks.vqa_class import VqaClassTask
 
 __all__ = [
     "ClassifiedTask",
@@ -38,12 +42,16 @@ __all__ = [
     "PairTask",
     "Pointing",
     "PretrainTask",
+    "QuestionTask",
+    "Ranking",
     "RetrievalTask",
     "Seen",
     "SoftMaskTask",
     "SoftMasking",
     "TaskModule",
     "TaughtTask",
+    "VqaClassTask",
+    "VqaTask",
     "Weights",
     "load_task",
 ]

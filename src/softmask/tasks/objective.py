@@ -174,3 +174,24 @@ class Pointing:
             "power": NOT_NEGATIVE,
         }
         refuse_outside("pointing", vars(self), ranges)
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """How answers of a list are ranked (ALBEF, section 4.2).
+
+    Args:
+        k_test: answers that are judged whole, those whose first word pieces are likeliest; 128 in
+            ALBEF.
+        double_first: count the first word piece twice, as ALBEF's code does: once by itself and
+            once in the whole answer. False is the probability of the answer.
+        chunk: most answers judged at once.
+    """
+
+    k_test: int = 128
+    double_first: bool = False
+    chunk: int = 2048
+
+    def __post_init__(self) -> None:
+        """Refuse values that cannot work."""
+        refuse_outside("ranking", vars(self), {"k_test": (1, inf), "chunk": (1, inf)})
