@@ -6,6 +6,7 @@ from data_modules.check import check_shards
 from data_modules.emoji import write_emoji
 from data_modules.index_tars import index_tars
 from data_modules.pairs import write_pairs
+from data_modules.scenes import write_scenes
 from data_modules.stats import write_stats
 
 
@@ -25,6 +26,7 @@ def main(args: list[str]) -> None:
             "check": check_shards,
             "stats": write_stats,
             "emoji": write_emoji,
+            "scenes": write_scenes,
         },
         args=args,
         as_positional=False,
