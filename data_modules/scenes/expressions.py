@@ -11,7 +11,8 @@ from data_modules.scenes.samples import Place, Sample, Task, Template, related
 from data_modules.scenes.world import World
 
 DISTRACTORS = 3
-FAR = 0.3  # most of a distractor's area that a thing's box may share
+THROWS = 10  # of a distractor; the one that hits least counts
+HIT = 0.5  # most of a distractor's area that a thing's box may share
 
 
 def by_name(world: World, number: int, draw: random.Random) -> list[Sample]:
@@ -82,12 +83,14 @@ def _referred(draw: random.Random, text: str, scene: Scene) -> Sample:
 
 
 def _distractors(draw: random.Random, boxes: Sequence[Box], size: int) -> list[Box]:
-    """Give boxes as large as those of things, where hardly a thing is."""
+    """Give boxes as large as those of things, mostly where no thing is."""
     found: list[Box] = []
     while len(found) < DISTRACTORS:
         w, h = draw.choice(boxes)[2:]
-        box = Box(draw.randint(0, size - w), draw.randint(0, size - h), w, h)
-        limit = draw.uniform(FAR, 1)  # gives way where things leave no room
-        if all(shared(box, other) <= limit * box.w * box.h for other in boxes):
-            found.append(box)
+        thrown = [
+            Box(draw.randint(0, size - w), draw.randint(0, size - h), w, h) for _ in range(THROWS)
+        ]
+        best = min(thrown, key=lambda box: max(shared(box, other) for other in boxes))
+        if all(shared(best, other) <= HIT * w * h for other in boxes):
+            found.append(best)
     return found

@@ -66,7 +66,7 @@ def render(scene: Scene, drawings: Drawings) -> bytes:
     if scene.curtain is not None:
         _hang(pixels, scene.curtain)
     rounded = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
-    return cv2.imencode(".png", rounded)[1].tobytes()
+    return cv2.imencode(".png", rounded, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
 
 
 def _cut(file: Path) -> NDArray[np.float32]:

@@ -66,31 +66,30 @@ class Task(NamedTuple):
         """Count the samples of a round."""
         return sum(template.size for template in self.templates)
 
-    def place(self, split: str, number: int) -> Place:
-        """Find the group of a sample."""
-        turn, rest = divmod(number, self.round)
-        for group, template in enumerate(self.templates):
-            if rest < template.size:
-                return Place(self.name, split, number, turn * len(self.templates) + group, rest)
-            rest -= template.size
-        raise AssertionError(number)
+    def plan(self, split: str, rounds: int, seed: int) -> list[Place]:
+        """List the places of a split: groups in an order of chance, each undivided."""
+        groups = range(rounds * len(self.templates))
+        shuffled = random.Random(f"{seed}/{self.name}/{split}").sample(groups, len(groups))
+        members = [(group, member) for group in shuffled for member in range(self._size(group))]
+        return [Place(self.name, split, number, *member) for number, member in enumerate(members)]
 
-    def compose(self, world: World, number: int, seed: int) -> Sample:
-        """Compose a sample, whatever others are composed.
+    def compose(self, world: World, group: int, seed: int) -> list[Sample]:
+        """Compose a group's samples, whatever others are composed.
 
         Args:
             world: of the split.
-            number: of the sample, round by round, template by template, group by group.
+            group: its number, round by round and template by template.
             seed: of all draws.
         """
-        place = self.place(world.split, number)
-        turn, column = divmod(place.group, len(self.templates))
+        turn, column = divmod(group, len(self.templates))
         make = self.templates[column].make
         # A template that comes twice a round goes round the nouns twice as fast.
         same = [each.make is make for each in self.templates]
-        draw = random.Random(hash63(f"{seed}/{self.name}/{world.split}/{place.group}"))
-        found = make(world, turn * sum(same) + sum(same[:column]), draw)[place.member]
-        return found._replace(notes={**found.notes, **self.ids(place)})
+        draw = random.Random(hash63(f"{seed}/{self.name}/{world.split}/{group}"))
+        return make(world, turn * sum(same) + sum(same[:column]), draw)
+
+    def _size(self, group: int) -> int:
+        return self.templates[group % len(self.templates)].size
 
 
 def related(relation: str, size: int, first: int = 0, second: int = 1) -> Where:

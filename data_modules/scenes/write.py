@@ -1,8 +1,8 @@
 """Write the scenes of all tasks as shards."""
 
 import json
-import random
 from collections.abc import Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,8 +13,8 @@ from data_modules.scenes.expressions import EXPRESSIONS
 from data_modules.scenes.held_out import SPLITS, TRAIN
 from data_modules.scenes.hypotheses import HYPOTHESES
 from data_modules.scenes.questions import QUESTIONS, answers
-from data_modules.scenes.render import render
-from data_modules.scenes.samples import Task
+from data_modules.scenes.render import Drawings, render
+from data_modules.scenes.samples import Place, Sample, Task
 from data_modules.scenes.statements import STATEMENTS
 from data_modules.scenes.vocabulary import find_level, read_things
 from data_modules.scenes.world import World
@@ -123,29 +123,33 @@ def write_job(job: Job) -> tuple[Job, Shard]:
     return job, write_shard(_pairs(job), job.folder, f"{job.number:05d}.tar")
 
 
-def total(task: Task, split: str, options: Options) -> int:
-    """Count the samples of a split: whole rounds, so that labels are balanced."""
+def places(task: Task, split: str, options: Options) -> list[Place]:
+    """List a split's places: whole rounds, so that labels are balanced."""
     wanted = options.scenes if split == TRAIN else options.held_out
-    return -(-wanted // task.round) * task.round
+    return task.plan(split, -(-wanted // task.round), options.seed)
 
 
 def _jobs(output: Path, task: str, split: str, options: Options) -> list[Job]:
-    shards = -(-total(TASKS[task], split, options) // SHARD_SIZE)
+    shards = -(-len(places(TASKS[task], split, options)) // SHARD_SIZE)
     return [Job(output, task, split, number, options) for number in range(shards)]
 
 
 def _pairs(job: Job) -> Iterator[Pair]:
     task, options = TASKS[job.task], job.options
     world = make_world(options, job.split)
-    count = total(task, job.split, options)
-    order = random.Random(options.seed).sample(range(count), count)
     first = job.number * SHARD_SIZE
-    for place in range(first, min(first + SHARD_SIZE, count)):
-        found = task.compose(world, order[place], options.seed)
-        images = [render(scene, world.drawings) for scene in found.scenes]
-        key = task.place(job.split, order[place]).image_id
-        second = images[1] if len(images) > 1 else None
-        yield Pair(key, images[0], "png", list(found.texts), found.notes, second)
+    mine = places(task, job.split, options)[first : first + SHARD_SIZE]
+    for group, members in groupby(mine, key=lambda place: place.group):
+        found = task.compose(world, group, options.seed)
+        for place in members:
+            yield _pair(task, place, found[place.member], world.drawings)
+
+
+def _pair(task: Task, place: Place, sample: Sample, drawings: Drawings) -> Pair:
+    images = [render(scene, drawings) for scene in sample.scenes]
+    notes = {**sample.notes, **task.ids(place)}
+    second = images[1] if len(images) > 1 else None
+    return Pair(place.image_id, images[0], "png", list(sample.texts), notes, second)
 
 
 def _write_answers(output: Path, world: World) -> None:
