@@ -5,7 +5,9 @@ from collections.abc import Sequence
 
 TRAIN, VAL, TEST = "train", "val", "test"
 SPLITS = (TRAIN, VAL, TEST)
-ONE_IN = 12
+NEAR = 0.4
+"""How near in the circle things are held out, by the root of their number: at level 1 four of 23
+partners for val and for the test each, so that captions of the test differ; few of many."""
 
 
 class HeldOut:
@@ -22,7 +24,7 @@ class HeldOut:
     def __init__(self, names: Sequence[str], seed: int) -> None:
         self._circle = random.Random(seed).sample(sorted(names), len(names))
         self._place = {name: place for place, name in enumerate(self._circle)}
-        self._near = 2 * max(1, len(names) // ONE_IN)
+        self._near = 2 * max(1, round(NEAR * len(names) ** 0.5))
 
     def split(self, one: str, other: str) -> str:
         """Name the split in whose pictures two things may meet; evaluation also sees training's."""

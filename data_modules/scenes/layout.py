@@ -81,7 +81,9 @@ def _throw(
         longer = draw.uniform(*scale) * size
         w, h = round(longer * min(ratio, 1)), round(longer / max(ratio, 1))
         for _ in range(THROWS):
-            box = Box(draw.randint(1, size - w - 1), draw.randint(1, size - h - 1), w, h)
+            # Not randint, which takes five times as long.
+            x, y = draw.random() * (size - w - 1), draw.random() * (size - h - 1)
+            box = Box(1 + int(x), 1 + int(y), w, h)
             if _fits(box, boxes, size, curtain):
                 boxes.append(box)
                 break

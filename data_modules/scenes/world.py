@@ -10,7 +10,8 @@ from data_modules.scenes.nouns import COLOURED, LEVEL_1, LEVEL_2
 from data_modules.scenes.render import Drawings, Placed, Scene
 from data_modules.scenes.vocabulary import Level, Thing
 
-TRIES = 10_000
+TRIES = 1000
+DRAWS = 100  # of one more thing, before all are drawn anew
 
 
 class World:
@@ -177,20 +178,28 @@ class World:
         lacking: Sequence[str],
         count: int | None,
     ) -> list[Thing] | None:
-        things = list(having) or [draw.choice(self._things)]
-        new = [] if having else [things[0]]
-        if not self._holds_own(things):
-            new.append(self._partner(draw, draw.choice(things)))
-            things.append(new[-1])
-        least = max(self.level.least, len(things))
+        things = list(having)
+        least = max(self.level.least, len(things) + (not self._holds_own(things)))
         wanted = count or draw.randint(least, max(self.level.most, least))
-        while len(things) < wanted:
-            new.append(draw.choice(self._things))
-            things.append(new[-1])
-        wrong = any(thing.may_be(noun) for thing in new for noun in lacking)
-        twice = any(things.count(thing) > 1 for thing in new)
-        fits = len(things) == wanted and self._all_may_meet(things)
-        return things if fits and not wrong and not twice else None
+        while len(things) < wanted or not self._holds_own(things):
+            # The last place is kept for a pair of the split's own.
+            last = len(things) >= wanted - 1 and not self._holds_own(things)
+            thing = self._addition(draw, things, lacking, own=last)
+            if thing is None:
+                return None
+            things.append(thing)
+        return things if len(things) == wanted else None
+
+    def _addition(
+        self, draw: random.Random, things: Sequence[Thing], lacking: Sequence[str], *, own: bool
+    ) -> Thing | None:
+        """Draw one more thing, if own one that makes a pair of the split's own."""
+        for _ in range(DRAWS):
+            thing = self._partner(draw, draw.choice(things)) if own else draw.choice(self._things)
+            named = any(thing.may_be(noun) for noun in lacking)
+            if not named and thing not in things and self._all_may_meet([*things, thing]):
+                return thing
+        return None
 
     def _partner(self, draw: random.Random, thing: Thing) -> Thing:
         own = self._held_out.partners(thing.name, self.split)
