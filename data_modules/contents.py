@@ -76,7 +76,7 @@ def pictures(sample: Sample) -> list[bytes]:
     """
     two = _given(sample)
     # A key that ends in ".left" puts that before its text too.
-    if two:
+    if len(two) == 2 or (two and "txt" in sample.columns):
         return list(sides(sample))
     return [encoded(sample)]
 

@@ -1,10 +1,12 @@
 """Fake corpora by task: `write_<task>(folder, count, seed)` for one whose samples are not pairs."""
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fake import fake_pairs, write_fake_pairs
+from fake import COLOURS, fake_pairs, write_fake_pairs
+from refer import write_grounding as write_grounding
 
 from data_modules.write import Pair, write_shards
 from softmask.batch import ENTAILMENT
@@ -56,3 +58,28 @@ def statements(count: int, seed: int = 0) -> Iterator[Pair]:
         yield left._replace(
             captions=[text], meta=meta, second=right.image, second_extension=right.extension
         )
+
+
+def write_vqa(folder: Path, count: int, seed: int) -> None:
+    """Pictures with a question each, and beside the splits the list of answers."""
+    write_shards(questions(count, seed), folder, shard_size=8)
+    (folder.parent / "answers.json").write_text(json.dumps(ANSWERS))
+
+
+write_vqa_class = write_vqa
+ANSWERS = [*COLOURS, "2", "left hand side"]
+
+
+def questions(count: int, seed: int = 0) -> Iterator[Pair]:
+    """What colour is it? Seven of ten people agree; every third question was put to one alone."""
+    for number, pair in enumerate(fake_pairs(count, seed)):
+        colour = pair.captions[0].split()[1]
+        meta: dict[str, object] = {
+            "question_id": 1000 * seed + number,
+            "answers": [colour] * 7 + ["dark " + colour, "2", "two"],
+            "dataset": "vqa",
+            "question_type": ("what color", "what")[number % 2],
+        }
+        if number % 3 == 2:
+            meta |= {"answers": [colour], "dataset": "vg"}
+        yield pair._replace(captions=["What color is it?"], meta=meta)

@@ -1,4 +1,4 @@
-"""Names of others to ours: official ALBEF files and BERT. Pure functions of state dicts.
+"""Names of others to ours: official ALBEF files, BERT, ViT. Pure functions of state dicts.
 
 Separate query, key and value matrices are stacked, as our layers keep them.
 """
@@ -30,11 +30,17 @@ def from_albef(state: Mapping[str, Tensor], layers: int) -> State:
     renamed: State = {}
     for name, tensor in state.items():
         place, rest = _albef_place(name)
-        if rest is not None:
+        if place.endswith(_DECODER):
+            ours = decoder_name(_bert_place(rest or "", 0) or "")
+            renamed.update({place.removesuffix(_DECODER) + ours: tensor} if ours else {})
+        elif rest is not None:
             renamed.update(_one(place, rest, tensor, layers))
     if "backbone.temperature" in renamed and any(k.startswith("momentum.") for k in renamed):
         # Official twins share the live temperature; ours carry one that nothing reads.
         renamed["momentum.twin.backbone.temperature"] = renamed["backbone.temperature"]
+    if "queue.image_id" in renamed:
+        # Fine-tuning tells pairs apart by their images alone.
+        renamed["queue.text_id"] = renamed["queue.image_id"]
     return stack_projections(renamed)
 
 
@@ -55,6 +61,20 @@ def from_bert(state: Mapping[str, Tensor], layers: int) -> State:
         if not plain.startswith(("pooler.", "cls.seq_relationship.")):
             renamed.update(_one("", plain, tensor, layers))
     return stack_projections(renamed)
+
+
+def from_vit(state: Mapping[str, Tensor], layers: int = 0) -> State:  # noqa: ARG001 (as the others)
+    """Rename a state dict of timm's ViT or DeiT (METHOD 6.2).
+
+    Args:
+        state: names of timm; the classifier, `head`, is left out.
+        layers: not read: a ViT has no text.
+
+    Returns:
+        Names of a task.
+    """
+    kept = (name for name in state if not name.startswith("head."))
+    return {f"backbone.image.vit.{name}": state[name] for name in kept}
 
 
 _ALBEF_PARTS = {
@@ -86,6 +106,8 @@ def _albef_place(name: str) -> tuple[str, str | None]:
         return twin, f"{_ALBEF_PARTS[part]}.{rest}"
     if part == "text_encoder":
         return twin, rest.removeprefix("bert.")
+    if part == "text_decoder":
+        return twin + _DECODER, rest.removeprefix("bert.")
     return "", name
 
 
@@ -174,6 +196,38 @@ def untied(state: Mapping[str, Tensor]) -> list[str]:
             if left is not None and not torch.equal(left, tensor):
                 wrong.append(name)
     return wrong
+
+
+_DECODER = "decoder."
+_DECODER_PARTS = {
+    "backbone.text.bert.embeddings.": "decoder.embeddings.",
+    "backbone.fusion.layers.": "decoder.fusion.layers.",
+    "words.": "decoder.words.",
+}
+
+
+def decoder_name(name: str) -> str | None:
+    """What of an answer decoder starts from a pretrained task's tensor, None if nothing does."""
+    for theirs, ours in _DECODER_PARTS.items():
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
+    return None
+
+
+def start_decoder(state: Mapping[str, Tensor]) -> State:
+    """Make a decoder of fusion layers, embeddings and word head (METHOD 5.2; ALBEF, section 4.2).
+
+    Args:
+        state: names of a task.
+
+    Returns:
+        All of it but the word head and matching, and a decoder; as it was if it has one.
+    """
+    if any(name.startswith(_DECODER) for name in state):
+        return dict(state)
+    copies = {ours: tensor for name, tensor in state.items() if (ours := decoder_name(name))}
+    kept = {k: v for k, v in state.items() if not k.startswith(("words.", "matcher."))}
+    return kept | copies
 
 
 _STACKS = {"words.": ("qkv", ("query", "key", "value")), "image.": ("kv", ("key", "value"))}

@@ -1,13 +1,14 @@
 """Pure functions of tensors, one file a family."""
 
 from softmask.losses.assignment import Assigned, assign, distractors, lonely
-from softmask.losses.classes import distilled_cross_entropy
+from softmask.losses.classes import distilled_answers, distilled_cross_entropy
 from softmask.losses.contrastive import focal_itc, itc, similarity, soft_targets
-from softmask.losses.language import mlm, pick_positions
+from softmask.losses.language import mlm, next_words, pick_positions
 from softmask.losses.matching import (
     hard_negatives,
     itm,
     match_accuracy,
+    match_labels,
     same_item,
     without_negative,
 )
@@ -15,6 +16,7 @@ from softmask.losses.matching import (
 __all__ = [
     "Assigned",
     "assign",
+    "distilled_answers",
     "distilled_cross_entropy",
     "distractors",
     "focal_itc",
@@ -23,7 +25,9 @@ __all__ = [
     "itm",
     "lonely",
     "match_accuracy",
+    "match_labels",
     "mlm",
+    "next_words",
     "pick_positions",
     "same_item",
     "similarity",
