@@ -55,7 +55,9 @@ def write_pairs(
         test_share: share of the pictures for the test, when the captions have no split.
         credit: whom to name, kept in the index.
         license: of the pictures, kept in the index.
-        format: how the captions are written; auto finds out and says what it saw.
+        format: how the captions are written; auto finds out and says what it saw. snli_ve and
+            nlvr2 are those tasks' own files and ALBEF's lists: each row becomes a sample, and the
+            names of files or pictures tell its split.
         strip_prefix: what picture names begin with and the folder has not.
         workers: processes; 0 does all in this one.
         part: "2/4" writes every fourth shard, from the second on. Run all four with the same
