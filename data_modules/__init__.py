@@ -1,6 +1,7 @@
 """Data: WebDataset shards in, the batches of `softmask.batch` out."""
 
 from data_modules.base import ShardedData
+from data_modules.caption import CaptionData
 from data_modules.entailment import EntailmentData
 from data_modules.image import WEAK, Distortion
 from data_modules.nlvr2 import Nlvr2Data
@@ -12,6 +13,7 @@ from data_modules.vqa import VqaData
 __all__ = [
     "FINE_TUNING",
     "WEAK",
+    "CaptionData",
     "Distortion",
     "EntailmentData",
     "Nlvr2Data",

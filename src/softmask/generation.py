@@ -112,6 +112,4 @@ def _better(best: Written, ids: Tensor, score: Tensor, length: int, search: Sear
     full = best.ids.clone()
     full[:, :length] = chosen
     wins = top > best.score
-    return Written(
-        torch.where(wins[:, None], full, best.ids), torch.where(wins, top, best.score)
-    )
+    return Written(torch.where(wins[:, None], full, best.ids), torch.where(wins, top, best.score))

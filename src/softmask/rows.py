@@ -62,9 +62,7 @@ def _order(position: Tensor) -> Tensor:
     return first[position[first].argsort()]
 
 
-def _gather(
-    lines: Sequence[str], gather: Callable[[Tensor], Tensor], like: Tensor
-) -> list[str]:
+def _gather(lines: Sequence[str], gather: Callable[[Tensor], Tensor], like: Tensor) -> list[str]:
     """Texts of all ranks; `like` tells the device."""
     encoded = [line.encode() for line in lines]
     own = torch.tensor([max(map(len, encoded), default=0)], device=like.device)

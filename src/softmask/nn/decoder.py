@@ -84,9 +84,7 @@ class AnswerDecoder(nn.Module):
         self.words = WordHead(width, vocab_size)
 
     @classmethod
-    def like(
-        cls, text: TextEncoder, fusion: FusionEncoder, seen_width: int = 0
-    ) -> "AnswerDecoder":
+    def like(cls, text: TextEncoder, fusion: FusionEncoder, seen_width: int = 0) -> "AnswerDecoder":
         """Build a decoder that the weights of these encoders fit: ALBEF starts it from them."""
         layer = cast(FusionLayer, fusion.layers[0])
         embeddings = text.bert.embeddings

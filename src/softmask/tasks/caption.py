@@ -3,6 +3,7 @@
 B images of this rank, N image tokens, T caption tokens, K beams, V word pieces.
 """
 
+from collections import Counter
 from typing import Any
 
 import torch
@@ -180,7 +181,7 @@ def _number(name: str) -> int | str:
 
 
 def _check_images(images: list[str], stage: str) -> None:
-    again = sorted({name for name in images if images.count(name) > 1}) if len(set(images)) < len(images) else []
+    again = [name for name, count in Counter(images).items() if count > 1]
     if again:
         raise InputError(
             f"{len(again)} pictures of data.init_args.{stage} are there more than once, the first is "
