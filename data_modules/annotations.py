@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 from data_modules.formats.albef import read_albef
+from data_modules.formats.albef_refcoco import read_albef_refcoco
 from data_modules.formats.coco import read_coco
 from data_modules.formats.detect import annotation_files, detect
 from data_modules.formats.group import Group, Rows, merge
 from data_modules.formats.img2dataset import read_img2dataset
 from data_modules.formats.karpathy import read_karpathy
 from data_modules.formats.nlvr2 import read_nlvr2
+from data_modules.formats.refcoco import read_refcoco
 from data_modules.formats.snli_ve import read_snli_ve
 from data_modules.formats.table import read_csv, read_jsonl, read_parquet
 from data_modules.formats.vqa import read_albef_vqa, read_vqa
@@ -33,6 +35,8 @@ Format = Literal[
     "img2dataset",
     "snli_ve",
     "nlvr2",
+    "refcoco",
+    "albef_refcoco",
     "vqa",
     "albef_vqa",
 ]
@@ -47,6 +51,8 @@ READERS: dict[str, Callable[[Path], Rows]] = {
     "img2dataset": read_img2dataset,
     "snli_ve": read_snli_ve,
     "nlvr2": read_nlvr2,
+    "refcoco": read_refcoco,
+    "albef_refcoco": read_albef_refcoco,
     "vqa": read_vqa,
     "albef_vqa": read_albef_vqa,
 }

@@ -7,6 +7,7 @@ from data_modules.check import check_shards
 from data_modules.emoji import write_emoji
 from data_modules.index_tars import index_tars
 from data_modules.pairs import write_pairs
+from data_modules.scenes import write_scenes
 from data_modules.stats import write_stats
 
 
@@ -27,6 +28,7 @@ def main(args: list[str]) -> None:
             "stats": write_stats,
             "answers": write_answers,
             "emoji": write_emoji,
+            "scenes": write_scenes,
         },
         args=args,
         as_positional=False,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from fake import COLOURS, fake_pairs, write_fake_pairs
+from refer import write_grounding as write_grounding
 
 from data_modules.write import Pair, write_shards
 from softmask.batch import ENTAILMENT

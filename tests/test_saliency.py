@@ -19,6 +19,7 @@ from softmask.saliency import (
 @pytest.fixture
 def scene():
     """A fusion encoder, a matching head, texts of two lengths and the keys of two images."""
+    torch.manual_seed(0)
     fusion = tiny.shake(tiny.fusion(layers=3))
     matcher = tiny.shake(Matcher(tiny.WIDTH), seed=1, by=1.0)
     states = tiny.draw(2, 5, tiny.WIDTH, dtype=torch.float32)
