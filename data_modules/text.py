@@ -104,11 +104,6 @@ class Text:
         self._sep = int(self._tokenizer.sep_token_id)
         self._mask = int(self._tokenizer.mask_token_id)
 
-    @property
-    def start(self) -> Ids:
-        """The token that every text begins with, (1,)."""
-        return np.array([self._cls], dtype=np.int64)
-
     def encode(self, caption: str) -> Encoded:
         """Tokenise a normalised caption.
 
