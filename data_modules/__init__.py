@@ -1,6 +1,7 @@
 """Data: WebDataset shards in, the batches of `softmask.batch` out."""
 
 from data_modules.base import ShardedData
+from data_modules.caption import CaptionData
 from data_modules.entailment import EntailmentData
 from data_modules.grounding import WHOLE, GroundingData
 from data_modules.image import WEAK, Distortion
@@ -15,6 +16,7 @@ __all__ = [
     "FINE_TUNING",
     "WEAK",
     "WHOLE",
+    "CaptionData",
     "Distortion",
     "EntailmentData",
     "GroundingData",

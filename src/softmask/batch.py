@@ -98,11 +98,14 @@ class AnsweredBatch(QuestionBatch):
     question_row: Tensor  # (A,) int64, row of the question in this batch, ascending
 
 
-class CaptionBatch(ImageTextBatch):
-    """Images with a caption each to learn, which ends with [SEP]; in evaluation its first token."""
+class CaptionBatch(TypedDict):
+    """Images to be captioned, with all captions that people wrote: captioning's evaluation."""
 
-    references: list[list[str]]  # of B images, what people wrote; empty where it is not known
+    image: Tensor  # (B, 3, H, W) uint8
+    references: list[list[str]]  # of B images; empty where they are not known
     image_name: list[str]  # B names that results give the images: COCO's number where it is known
+    position: Tensor  # (B,) int64, place in the data set: evaluation counts each once
+    key: list[str]  # B sample keys
 
 
 class GroundingBatch(PairBatch):

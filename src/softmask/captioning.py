@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torchmetrics.functional.text import bleu_score
 
-_WORD = re.compile(r"\w+(?:['’]\w+)*")
+_WORD = re.compile(r"\w+(?:'\w+)*")
 
 
 def caption_words(caption: str) -> str:

@@ -9,7 +9,7 @@ POSITION = "position"
 
 
 class Rows:
-    """Collects tensors and texts by name, a row a sample, and brings those of all ranks together."""
+    """Collects tensors and texts by name, a row a sample, and joins those of all ranks."""
 
     def __init__(self) -> None:
         self._rows: dict[str, list[Tensor]] = {}

@@ -1,6 +1,7 @@
 """Tasks: one LightningModule each."""
 
 from softmask.tasks.base import TaskModule
+from softmask.tasks.caption import CaptionTask
 from softmask.tasks.classified import ClassifiedTask
 from softmask.tasks.classify import ClassifyTask
 from softmask.tasks.contrast import ContrastTask, Negatives, Seen
@@ -28,6 +29,7 @@ from softmask.tasks.vqa import VqaTask
 from softmask.tasks.vqa_class import VqaClassTask
 
 __all__ = [
+    "CaptionTask",
     "ClassifiedTask",
     "ClassifyTask",
     "Contrast",

@@ -1,20 +1,22 @@
 """Captioning: a decoder writes what it sees in an image.
 
-B images of this rank, N image tokens, T caption tokens, K beams, V word pieces.
+B images of this rank, T caption tokens, K beams, V word pieces.
 """
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from softmask.backbone import Backbone
-from softmask.batch import IGNORE, CaptionBatch
+from softmask.batch import IGNORE, CaptionBatch, PairBatch
 from softmask.captioning import caption_scores
 from softmask.errors import InputError
 from softmask.generation import Search, Written, write
 from softmask.losses import distilled_cross_entropy
-from softmask.nn import AnswerDecoder
+from softmask.nn import AnswerDecoder, ImageKeys
 from softmask.optim import Optim
 from softmask.renames import State, start_decoder
 from softmask.rows import Rows
@@ -23,18 +25,22 @@ from softmask.tokenizer import SHIPPED, load_tokenizer
 
 
 class CaptionTask(TaskModule):
-    """Language modelling of captions (ours: ALBEF has no captioning; BLIP's loss, arXiv 2201.12086).
+    """Language modelling of captions: BLIP's loss (arXiv 2201.12086) on ALBEF's decoder.
 
-    The decoder is VQA's, but looks at the image's tokens: fusion layers made causal, so that a
-    pretrained file starts all of it. The text encoder and the fusion encoder have no part in it.
+    ALBEF has no captioning: this task is ours. The decoder is VQA's, but looks at the image's
+    tokens: fusion layers made causal, so that a pretrained file starts all of it. Text encoder and
+    fusion encoder have no part in it and rest.
 
     Args:
-        backbone: the ViT; its other parts give the decoder its size, and rest.
+        backbone: the ViT; its other parts give the decoder its size.
         optim: AdamW and its schedule.
         search: how captions are written.
         init_from: weights to start from; the decoder starts from fusion layers, embeddings and
             word head of a pretrained file.
         tokenizer: of the captions; the data's.
+
+    Raises:
+        InputError: captions may be longer than the decoder's positions.
     """
 
     never: Tensor
@@ -48,25 +54,26 @@ class CaptionTask(TaskModule):
         tokenizer: str = SHIPPED,
     ) -> None:
         backbone.freeze_contrast()
-        for part in (backbone.text, backbone.fusion):
-            part.requires_grad_(False)
         super().__init__(backbone, optim, init_from)
-        self.decoder = AnswerDecoder.like(
-            backbone.text, backbone.fusion, backbone.fusion.image_width
-        )
+        seen = backbone.fusion.image_width
+        self.decoder = AnswerDecoder.like(backbone.text, backbone.fusion, seen)
         self.search = search or Search()
         self.tokenizer = load_tokenizer(tokenizer)
-        self.end = int(self.tokenizer.sep_token_id)
+        self.start, self.end = self.tokenizer.cls_token_id, self.tokenizer.sep_token_id
         special = set(self.tokenizer.all_special_ids) - {self.end}
         self.register_buffer("never", torch.tensor(sorted(special)), persistent=False)
         self.rows = Rows()
-        _check_length(self.search, backbone)
+        self._check_length()
+
+    def frozen(self) -> list[nn.Module]:
+        """What a caption does not need, beside what `optim.freeze` keeps as it is."""
+        return [*super().frozen(), self.backbone.text, self.backbone.fusion]
 
     def adapt(self, state: State) -> State:
         """Make the decoder of a pretrained file's fusion layers, embeddings and word head."""
         return start_decoder(state)
 
-    def training_step(self, batch: CaptionBatch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
         """Write the captions.
 
         Args:
@@ -77,32 +84,36 @@ class CaptionTask(TaskModule):
             The loss, (): the mean over all tokens to write.
         """
         ids, mask = batch["input_ids"], batch["attention_mask"]
-        keys = self.decoder.project(self.backbone.image(batch["image"]))
-        logits = self.decoder.logits(self.decoder(ids[:, :-1], mask[:, :-1], keys))
+        states = self.decoder(ids[:, :-1], mask[:, :-1], self.see(batch["image"]))
         labels = ids.masked_fill(~mask, IGNORE)[:, 1:]
-        count = mask[:, 1:].sum().float()
+        count = mask[:, 1:].sum()
         if self.trainer.world_size > 1:
-            count = self.sum_over_ranks(count) / self.trainer.world_size
-        loss = distilled_cross_entropy(logits.flatten(0, 1), labels.flatten(), count=count)
+            count = self.sum_over_ranks(count.float()) / self.trainer.world_size
+        logits = self.decoder.logits(states).flatten(0, 1)
+        loss = distilled_cross_entropy(logits, labels.flatten(), count=count)
         return self.total({"caption": loss}, batch["key"])
 
+    def see(self, image: Tensor) -> ImageKeys:
+        """What the decoder reads of images, (B, 3, H, W)."""
+        return self.decoder.project(self.backbone.image(image))
+
     @torch.no_grad()
-    def write(self, batch: CaptionBatch) -> Written:
-        """Caption images."""
-        keys = self.decoder.project(self.backbone.image(batch["image"]))
+    def write(self, image: Tensor) -> Written:
+        """Caption images, (B, 3, H, W)."""
+        keys = self.see(image)
 
         def next_token(ids: Tensor) -> Tensor:
             # The K beams of an image follow each other: its keys need no copy.
             states = self.decoder(ids, torch.ones_like(ids, dtype=torch.bool), keys)
             return self.decoder.logits(states[:, -1])
 
-        start = batch["input_ids"][:, 0]
+        start = torch.full((len(image),), self.start, device=image.device)
         return write(next_token, start, end=self.end, search=self.search, never=self.never)
 
     def read(self, ids: Tensor) -> list[str]:
         """Token ids (B, T) as texts."""
-        texts: list[str] = self.tokenizer.batch_decode(ids, skip_special_tokens=True)
-        return [" ".join(text.split()) for text in texts]
+        texts = (self.tokenizer.decode(row, skip_special_tokens=True) for row in ids.tolist())
+        return [" ".join(str(text).split()) for text in texts]
 
     def on_validation_epoch_start(self) -> None:
         """Forget what was collected."""
@@ -110,23 +121,23 @@ class CaptionTask(TaskModule):
 
     def validation_step(self, batch: CaptionBatch, batch_idx: int) -> None:
         """Write and keep."""
-        written = self.write(batch)
+        ids = self.write(batch["image"]).ids
         theirs = ["\n".join(" ".join(t.split()) for t in texts) for texts in batch["references"]]
         told = {"image": batch["image_name"], "references": theirs}
-        self.rows.add(batch["position"], {"ids": written.ids}, told)
+        self.rows.add(batch["position"], {"ids": ids}, told)
 
     def on_validation_epoch_end(self) -> None:
         """Score what all ranks collected.
 
         Raises:
-            InputError: no image has a caption.
+            InputError: an image is there twice, or none has a caption.
         """
         self._evaluate("val")
         if not self.report["captioned"]:
             raise InputError(
-                f"None of the {self.report['images']} pictures of data.init_args.val has a caption, "
-                f"so nothing can be scored: give data with captions, or train without validation "
-                f"data."
+                f"None of the {self.report['images']} pictures of data.init_args.val has a "
+                f"caption, so nothing can be scored: give data with captions, or train without "
+                f"validation data."
             )
 
     def on_test_epoch_start(self) -> None:
@@ -138,23 +149,27 @@ class CaptionTask(TaskModule):
         self.validation_step(batch, batch_idx)
 
     def on_test_epoch_end(self) -> None:
-        """Score where captions are known; hand in all."""
+        """Score where captions are known; hand in all.
+
+        Raises:
+            InputError: an image is there twice.
+        """
         written = self._evaluate("test")
         self.submission = [{"image_id": _number(k), "caption": v} for k, v in written.items()]
 
     def predict_step(self, batch: CaptionBatch, batch_idx: int) -> dict[str, Any]:
         """The caption of each image and its score, by sample key."""
-        ids, score = self.write(batch)
+        written = self.write(batch["image"])
         return {
             "key": batch["key"],
             "position": batch["position"].tolist(),
             "image_id": [_number(name) for name in batch["image_name"]],
-            "caption": self.read(ids),
-            "score": score.tolist(),
+            "caption": self.read(written.ids),
+            "score": written.score.tolist(),
         }
 
     def summary(self, corpus: str) -> str:
-        """Scores of the last test; says what else can be scored."""
+        """Scores of the last test, and what else can be scored."""
         hint = "" if "cider" in self.report else "\n  CIDEr needs pip install 'softmask[caption]'"
         return super().summary(corpus) + hint
 
@@ -165,13 +180,21 @@ class CaptionTask(TaskModule):
         said, images = self.read(rows["ids"]), told["image"]
         _check_images(images, stage)
         theirs = [text.split("\n") if text else [] for text in told["references"]]
-        pairs = [pair for pair in zip(said, theirs, strict=True) if pair[1]]
-        self.report = {"images": len(said), "captioned": len(pairs)}
-        if pairs:
-            scores = caption_scores(*map(list, zip(*pairs, strict=True)))
+        known = [row for row, texts in enumerate(theirs) if texts]
+        self.report = {"images": len(said), "captioned": len(known)}
+        if known:
+            scores = caption_scores([said[row] for row in known], [theirs[row] for row in known])
             self.report |= scores
             self.log_dict({f"{stage}/{name}": value for name, value in scores.items()})
         return dict(zip(images, said, strict=True))
+
+    def _check_length(self) -> None:
+        most = self.decoder.embeddings.position_embeddings.num_embeddings
+        if self.search.max_tokens > most:
+            raise InputError(
+                f"search.max_tokens is {self.search.max_tokens}, but the backbone's "
+                f"text.max_positions is {most}: give {most} at most."
+            )
 
 
 def _number(name: str) -> int | str:
@@ -179,24 +202,11 @@ def _number(name: str) -> int | str:
     return int(name) if name.isdecimal() and str(int(name)) == name else name
 
 
-def _check_images(images: list[str], stage: str) -> None:
-    again = (
-        sorted({name for name in images if images.count(name) > 1})
-        if len(set(images)) < len(images)
-        else []
-    )
+def _check_images(images: Sequence[str], stage: str) -> None:
+    again = [name for name, count in Counter(images).items() if count > 1]
     if again:
         raise InputError(
-            f"{len(again)} pictures of data.init_args.{stage} are there more than once, the first is "
-            f"{again[0]!r}: put all captions of a picture into one sample, as `softmask data write` "
-            f"does."
-        )
-
-
-def _check_length(search: Search, backbone: Backbone) -> None:
-    most = backbone.text.bert.embeddings.position_embeddings.num_embeddings
-    if search.max_tokens >= most:
-        raise InputError(
-            f"search.max_tokens is {search.max_tokens}, but the backbone's text.max_positions is "
-            f"{most} and the start takes one: give {most - 1} at most."
+            f"{len(again)} pictures of data.init_args.{stage} are there more than once, the first "
+            f"is {again[0]!r}: put all captions of a picture into one sample, as `softmask data "
+            f"write` does."
         )
