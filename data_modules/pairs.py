@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from data_modules.annotations import Format, read_annotations
+from data_modules.annotations import Format, Split, put_into_split, read_annotations
 from data_modules.decode import Pixels
 from data_modules.formats.group import Group
 from data_modules.image import on_white
@@ -29,6 +29,7 @@ def write_pairs(
     seed: int = 0,
     val_share: float = 0,
     test_share: float = 0,
+    split: Split | None = None,
     credit: str | None = None,
     license: str | None = None,
     format: Format = "auto",
@@ -53,6 +54,7 @@ def write_pairs(
         seed: of the order and of the split by shares.
         val_share: share of the pictures for validation, when the captions have no split.
         test_share: share of the pictures for the test, when the captions have no split.
+        split: of all pictures; ALBEF's lists come one after the other into one output.
         credit: whom to name, kept in the index.
         license: of the pictures, kept in the index.
         format: how the captions are written; auto finds out and says what it saw. snli_ve and
@@ -74,6 +76,7 @@ def write_pairs(
         )
     chosen = parse_part(part)
     groups = read_annotations(captions or images, format)
+    put_into_split(groups, split)
     arguments = {
         "images": str(images.resolve()),
         "captions (their hash)": fingerprint(groups),
