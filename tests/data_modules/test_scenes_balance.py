@@ -4,6 +4,8 @@ from collections import Counter, defaultdict
 from itertools import combinations
 
 import pytest
+from scene_expressions import describes
+from scene_oracle import seen
 
 from data_modules.scenes.held_out import HeldOut
 from data_modules.scenes.vocabulary import find_level, read_things
@@ -161,3 +163,10 @@ def test_held_out_partners(count):
     alone = sum(held_out.split(names[0], other) == "train" for other in names[1:])
     assert alone >= count / 6
     assert HeldOut(names, 2).partners("n0", "val") != held_out.partners("n0", "val")
+
+
+def test_captions_tell_the_pictures_of_a_gallery_apart(corpus):
+    gallery = [(seen(sample.scenes[0]), sample.texts[0]) for sample in corpus["pairs", "test"]]
+    fits = [describes(view, caption) for view, _ in gallery for _, caption in gallery]
+    also_true = sum(fits) - len(gallery)
+    assert also_true < 0.15 * len(gallery)
