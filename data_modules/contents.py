@@ -47,6 +47,10 @@ def encoded(sample: Sample) -> bytes:
     if found:
         # Which of them the caption describes, nobody knows: one may be a mask or a depth map.
         raise BadSample(Reason.MANY_PICTURES, f"has {len(found)} pictures: {', '.join(found)}")
+    two = _given(sample)
+    if len(two) == 2:
+        detail = f"has two pictures, {' and '.join(two)}, of which this task reads one"
+        raise BadSample(Reason.MANY_PICTURES, detail)
     dotted = [column for column in sample.columns if column.rpartition(".")[2] in IMAGES]
     if dotted:
         raise BadSample(
@@ -62,6 +66,24 @@ def sides(sample: Sample) -> tuple[bytes, bytes]:
         BadSample: if one is missing, or there are several for a side.
     """
     return _side(sample, LEFT), _side(sample, RIGHT)
+
+
+def pictures(sample: Sample) -> list[bytes]:
+    """Give all pictures of a sample as stored: its only one, or the left and the right one.
+
+    Raises:
+        BadSample: if one is missing, or there are several for a place.
+    """
+    two = _given(sample)
+    # A key that ends in ".left" puts that before its text too.
+    if len(two) == 2 or (two and "txt" in sample.columns):
+        return list(sides(sample))
+    return [encoded(sample)]
+
+
+def _given(sample: Sample) -> list[str]:
+    """Name the sides that have a picture."""
+    return [side for side in (LEFT, RIGHT) if any(f"{side}.{k}" in sample.columns for k in IMAGES)]
 
 
 def _side(sample: Sample, side: str) -> bytes:

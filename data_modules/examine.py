@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from data_modules.contents import contents
+from data_modules.contents import captions, pictures
 from data_modules.decode import decode
 from data_modules.headers import read_header
 from data_modules.reasons import BadSample, Mend, Reason
@@ -162,11 +162,13 @@ class _Look:
             found.note(bad.reason, Example(sample.shard, sample.key, bad.detail))
 
     def _mends(self, sample: Sample) -> set[Mend]:
-        holds = contents(sample)
-        decode(holds.image, self.max_pixels)
-        mends = set(read_header(holds.image).mends)
+        found, texts = pictures(sample), captions(sample)
+        mends: set[Mend] = set()
+        for picture in found:
+            decode(picture, self.max_pixels)
+            mends |= read_header(picture).mends
         words = self.text.options.max_words
-        for caption in holds.captions:
+        for caption in texts:
             kept = normalise(caption, words)
             self.text.encode(kept)
             if normalise(caption, words + 1) != kept:

@@ -41,7 +41,8 @@ class Distortion:
     Crop, flip and RandAugment are ALBEF's; jitter, gray and blur those of TCL.
 
     Args:
-        crop_scale: smallest and largest share of the area that a crop keeps.
+        crop_scale: smallest and largest share of the area that a crop keeps; [1, 1] crops nothing
+            and brings the whole picture to the square.
         crop_ratio: smallest and largest width over height of a crop.
         flip: probability of a mirror image.
         jitter: strength of brightness, contrast, saturation, hue.

@@ -94,10 +94,12 @@ def draw_crop(
     Args:
         height: of the picture.
         width: of the picture.
-        scale: smallest and largest share of the area.
+        scale: smallest and largest share of the area; no less than 1 is all of it.
         ratio: smallest and largest width over height.
         rng: of the picture.
     """
+    if scale[0] >= 1:
+        return slice(0, height), slice(0, width)
     for _ in range(10):
         area = height * width * rng.uniform(*scale)
         shape = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))

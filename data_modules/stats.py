@@ -6,15 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from data_modules.contents import IMAGES, captions
+from data_modules.contents import IMAGES, captions, sides
+from data_modules.decode import Pixels, decode
 from data_modules.page import Picture, page
 from data_modules.pairs import shrink
 from data_modules.parallel import in_processes
 from data_modules.reasons import BadSample
-from data_modules.shards import ShardSet
+from data_modules.shards import Sample, ShardSet
 from data_modules.tally import Tally, TallyJob, tally_job
 from softmask.errors import InputError
 from softmask.tokenizer import load_tokenizer
@@ -169,11 +171,23 @@ def _picture(shards: ShardSet, position: int) -> Picture:
         texts = captions(sample)
     except BadSample as bad:
         texts = [f"no caption: {bad.reason.value}"]
-    for column in IMAGES:
-        if column in sample.columns:
-            try:
-                data, kind = shrink(sample.columns[column], THUMBNAIL, 80, f"a.{column}")
-            except InputError:
-                break
-            return Picture(sample.key, data, kind, texts)
-    return Picture(sample.key, b"", "", texts)
+    return Picture(sample.key, *_thumbnail(sample), texts)
+
+
+def _thumbnail(sample: Sample) -> tuple[bytes, str]:
+    """Give a small picture and its extension, of two side by side; empty if none can be shown."""
+    try:
+        for column in IMAGES:
+            if column in sample.columns:
+                return shrink(sample.columns[column], THUMBNAIL, 80, f"a.{column}")
+        both = [_as_high_as_a_thumbnail(decode(side)) for side in sides(sample)]
+    except (BadSample, InputError):
+        return b"", ""
+    beside = cv2.cvtColor(np.hstack(both), cv2.COLOR_RGB2BGR)
+    return cv2.imencode(".jpg", beside, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes(), "jpg"
+
+
+def _as_high_as_a_thumbnail(pixels: Pixels) -> Pixels:
+    height, width = pixels.shape[:2]
+    size = max(1, round(width * THUMBNAIL / height)), THUMBNAIL
+    return np.asarray(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), np.uint8)

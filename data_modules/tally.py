@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
-from data_modules.contents import captions, encoded
+from data_modules.contents import captions, pictures
 from data_modules.headers import read_header
 from data_modules.reasons import BadSample
 from data_modules.shards import Sample, ShardSet
@@ -76,14 +76,15 @@ def tally_job(job: TallyJob) -> Tally:
 
 def _look(sample: Sample, tally: Tally) -> None:
     try:
-        header = read_header(encoded(sample))
+        headers = [read_header(picture) for picture in pictures(sample)]
     except BadSample as bad:
         tally.faults[bad.reason.value] += 1
         return
-    tally.formats[header.kind] += 1
-    tally.width[header.width] += 1
-    tally.height[header.height] += 1
-    tally.short_side[min(header.width, header.height)] += 1
+    for header in headers:
+        tally.formats[header.kind] += 1
+        tally.width[header.width] += 1
+        tally.height[header.height] += 1
+        tally.short_side[min(header.width, header.height)] += 1
 
 
 def _read(texts: Sequence[str], tally: Tally, name: str) -> None:

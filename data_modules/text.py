@@ -66,7 +66,7 @@ class Encoded(NamedTuple):
 
     ids: Ids  # (L,)
     ordinary: NDArray[np.bool_]  # (L,) no [CLS], [SEP] or [PAD]
-    content: NDArray[np.bool_]  # (L,) of a word that names something; all False for "any" words
+    content: NDArray[np.bool_]  # (L,) of a word that names something
 
 
 class Masked(NamedTuple):
@@ -117,8 +117,7 @@ class Text:
         pieces, names = self._pieces(caption, room)
         ids = np.array([self._cls, *pieces, *[self._sep] * self.options.sep], dtype=np.int64)
         content = np.zeros(len(ids), dtype=bool)
-        if self.options.soft_words == "content":
-            content[1 : len(pieces) + 1] = names
+        content[1 : len(pieces) + 1] = names
         ordinary = (ids != self._cls) & (ids != self._sep) & (ids != self.pad)
         if not ordinary.any():  # nothing, or "[PAD]" and its like written out
             raise BadSample(

@@ -1,6 +1,8 @@
 """What many tests share: a corpus of fake pairs, and one run of the program on it."""
 
 import os
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,14 +19,18 @@ os.environ["PYTHONPATH"] = os.pathsep.join([str(REPO / "src"), str(REPO)])
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folders train (12 pairs: three steps of four), val and test (6 each)."""
     import program
-    from fake import write_fake_pairs
+    from corpora import write_corpus
 
     program.warm_up()
+    return write_corpus("pretrain", tmp_path_factory.mktemp("corpus"))
 
-    folder = tmp_path_factory.mktemp("corpus")
-    for seed, (name, count) in enumerate({"train": 12, "val": 6, "test": 6}.items()):
-        write_fake_pairs(folder / name, count, seed, captions=1 if name != "train" else 2)
-    return folder
+
+@pytest.fixture(scope="session")
+def corpus_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Gives the corpus of a task by its name, in its own schema."""
+    from corpora import write_corpus
+
+    return cache(lambda task: write_corpus(task, tmp_path_factory.mktemp(task)))
 
 
 @pytest.fixture(scope="session")

@@ -12,9 +12,14 @@ from torch import Tensor
 from softmask.backbone import Backbone
 from softmask.batch import IGNORE
 from softmask.nn import FusionEncoder, ImageEncoder, TextEncoder
-from softmask.tasks import Contrast, Evaluation, PretrainTask, SoftMasking
+from softmask.renames import from_albef
+from softmask.tasks import Contrast, Evaluation, PretrainTask, SoftMasking, TaughtTask
+from softmask.weights import fill
 
 FOLDER = Path(os.environ.get("SOFTMASK_GOLDEN", Path(__file__).parent / "golden")) / "albef"
+
+CONTRAST = ("backbone.image_projection.", "backbone.text_projection.", "backbone.temperature")
+"""What the official models of classes have not."""
 
 
 def manifest() -> dict[str, Any]:
@@ -97,3 +102,53 @@ def masked_positions(labels: Tensor) -> tuple[Tensor, Tensor]:
     """Labels of whole texts (B, L), IGNORE elsewhere, as flattened places and labels, both (M,)."""
     at = (labels.flatten() != IGNORE).nonzero().squeeze(1)
     return at, labels.flatten()[at]
+
+
+def load_whole(task: TaughtTask, official: dict[str, Tensor]) -> None:
+    """Fill a task of classes: all fits, and only what its loss does not read is missing."""
+    report = fill(task.eval(), from_albef(official, task.backbone.text.layers), "golden")
+    assert (report.unexpected, report.misshapen) == ([], [])
+    assert set(report.missing) == unread(task)
+
+
+def unread(task: TaughtTask) -> set[str]:
+    """Names of projections and temperature, and of their twins."""
+    frozen = {k for k, p in task.named_parameters() if not p.requires_grad and "twin" not in k}
+    assert frozen == {k for k in frozen if k.startswith(CONTRAST)}
+    return frozen | {f"momentum.twin.{name}" for name in frozen}
+
+
+def alone(task: TaughtTask) -> TaughtTask:
+    """Ready for a step that logs nothing."""
+    for name in ("log", "log_dict"):
+        task.__dict__[name] = lambda *a, **k: None
+    return task
+
+
+def assert_maps_whole(kind: type[TaughtTask], name: str, **image: int) -> None:
+    """Every key of the official file of full size has its place, and every place its key."""
+    official = json.loads((FOLDER / "albef_state_dict_keys.json").read_text())[name]
+    with torch.device("meta"):
+        state = {
+            k: torch.empty(shape, dtype=getattr(torch, d)) for k, (d, shape) in official.items()
+        }
+        task = kind(Backbone(ImageEncoder(**image), TextEncoder(), FusionEncoder()))
+    renamed = from_albef(state, task.backbone.text.layers)
+    missing = unread(task)
+    own = {k: tuple(v.shape) for k, v in task.state_dict().items() if k not in missing}
+    assert own == {k: tuple(v.shape) for k, v in renamed.items()}
+
+
+def labelled(given: dict[str, Tensor]) -> dict[str, Any]:
+    """A batch of classes, but for its images."""
+    rows = torch.arange(len(given["label"]))
+    names = [str(i) for i in rows.tolist()]
+    return {
+        "input_ids": given["input_ids"],
+        "attention_mask": given["attention_mask"].bool(),
+        "label": given["label"],
+        "position": rows,
+        "key": names,
+        "identifier": names,
+        "identity": rows,
+    }

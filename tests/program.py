@@ -20,6 +20,7 @@ from softmask.cli import main
 REPO = Path(__file__).parent.parent
 CONF = REPO / "conf"
 TINY = REPO / "tests" / "conf" / "tiny.yaml"
+ANSWERS = "answers.json"
 SPLITS = {"train": "train", "val": "val", "test": "test", "predict": "test"}
 
 # A server that has done nothing but import: its children start at once and share no state.
@@ -59,11 +60,19 @@ def arguments(
     splits: Iterable[str] = tuple(SPLITS),
 ) -> list[str]:
     """Machine, task, the tests' overlay, further overlays; then where corpus and runs are."""
-    files = [CONF / f"trainer/{machine}.yaml", CONF / f"{task}.yaml", TINY, *overlays]
+    files = [CONF / f"trainer/{machine}.yaml", CONF / f"{task}.yaml", tiny(task), *overlays]
     flags = {f"data.init_args.{name}": corpus / SPLITS[name] for name in splits}
     flags |= {"trainer.logger.init_args.save_dir": runs, "trainer.logger.init_args.version": "run"}
+    if (corpus / ANSWERS).exists():  # a corpus of questions has the list to choose from
+        flags["model.init_args.answers"] = corpus / ANSWERS
     given = [("-c", file) for file in files] + [(f"--{k}", v) for k, v in flags.items()]
     return [verb, *(str(part) for pair in given for part in pair)]
+
+
+def tiny(task: str) -> Path:
+    """The tests' overlay of a task: its own, or the one of pairs."""
+    own = TINY.with_name(f"tiny-{task}.yaml")
+    return own if own.exists() else TINY
 
 
 def here(args: Sequence[str]) -> Ended:

@@ -18,7 +18,7 @@ def read_csv(file: Path) -> Rows:
 
 def read_jsonl(file: Path) -> Rows:
     """Read JSON lines, an object on each."""
-    return _groups(_json_rows(file), file)
+    return _groups(json_rows(file), file)
 
 
 def read_parquet(file: Path) -> Rows:
@@ -40,7 +40,12 @@ def _csv_rows(file: Path) -> Iterator[tuple[int, object]]:
         raise _unreadable(file, error) from error
 
 
-def _json_rows(file: Path) -> Iterator[tuple[int, object]]:
+def json_rows(file: Path) -> Iterator[tuple[int, object]]:
+    """Give JSON lines with their numbers, empty ones left out.
+
+    Raises:
+        InputError: if one cannot be read.
+    """
     try:
         with file.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, start=1):

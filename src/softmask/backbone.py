@@ -68,6 +68,19 @@ class Backbone(nn.Module):
         """`fuse` for the first token alone, which is all that matching reads: to (R, D)."""
         return self.fusion.first_token(states, mask, keys)
 
+    def freeze_contrast(self) -> None:
+        """Let projections and temperature rest, for tasks whose loss does not read them.
+
+        Parameters without a gradient would stop data-parallel training.
+        """
+        self.image_projection.requires_grad_(False)
+        self.text_projection.requires_grad_(False)
+        self.temperature.requires_grad_(False)
+
+    def stacks(self) -> list[list[list[nn.Parameter]]]:
+        """Parameters by layer, embeddings first: of the ViT, and of BERT from words to fusion."""
+        return [self.image.levels(), [*self.text.levels(), *self.fusion.levels()]]
+
     @torch.no_grad()
     def clamp_temperature(self) -> None:
         """Keep the temperature in ALBEF's range, in place."""

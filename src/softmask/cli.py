@@ -21,6 +21,7 @@ from data_modules import ShardedData
 from softmask import __version__
 from softmask.callbacks import (
     DroppedSamples,
+    GroundingPanels,
     LastCheckpoint,
     PairScores,
     Performance,
@@ -56,6 +57,7 @@ class SoftMaskCLI(LightningCLI):
         parser.add_lightning_class_args(DroppedSamples, "dropped")
         parser.add_lightning_class_args(RunReport, "report")
         parser.add_lightning_class_args(SoftMaskPanels, "panels")
+        parser.add_lightning_class_args(GroundingPanels, "grounding_panels")
         parser.add_lightning_class_args(PairScores, "scores")
         parser.set_defaults({"lr_monitor.logging_interval": "step"})
         parser.add_argument(

@@ -72,6 +72,44 @@ def match_maps(
     return word_maps(tail)
 
 
+class Looked(NamedTuple):
+    """What matching looks at in pairs, and what it was made of."""
+
+    cam: Tensor  # (B, L, N), of each word
+    states: Tensor  # (B, L, D), of the texts alone
+    keys: ImageKeys  # of the B images
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def look(
+    backbone: Backbone,
+    matcher: Matcher,
+    layer: int,
+    *,
+    image: Tensor,
+    input_ids: Tensor,
+    mask: Tensor,
+) -> Looked:
+    """Map every word of pairs, whether gradients are on or off.
+
+    Args:
+        backbone: encodes and fuses.
+        matcher: judges.
+        layer: fusion layer whose cross-attention is mapped.
+        image: (B, 3, H, W), as the image encoder reads it.
+        input_ids: (B, L).
+        mask: True on words, (B, L).
+    """
+    # Cloned: tensors made in inference mode cannot enter the graph of the maps.
+    image, input_ids, mask = image.clone(), input_ids.clone(), mask.clone()
+    tokens, _ = backbone.encode_image(image)
+    states, _ = backbone.encode_text(input_ids, mask)
+    keys = backbone.project(tokens)
+    early = backbone.fusion(states, mask, keys, stop=layer)
+    return Looked(match_maps(backbone, matcher, early, mask, keys, layer).cam, states, keys)
+
+
 def explain(
     backbone: Backbone,
     matcher: Matcher,
@@ -133,13 +171,8 @@ def explain_words(
         pieces: True on the tokens of each chosen word, one at least, (B, S, L).
         by_max: normalise maps by their largest value instead of min-max.
     """
-    # Cloned: tensors made in inference mode cannot enter the graph of the maps.
-    image, input_ids, mask, pieces = (x.clone() for x in (image, input_ids, mask, pieces))
-    tokens, _ = backbone.encode_image(image)
-    states, _ = backbone.encode_text(input_ids, mask)
-    keys = backbone.project(tokens)
-    early = backbone.fusion(states, mask, keys, stop=layer)
-    cam = match_maps(backbone, matcher, early, mask, keys, layer).cam
+    mask, pieces = mask.clone(), pieces.clone()
+    cam, states, keys = look(backbone, matcher, layer, image=image, input_ids=input_ids, mask=mask)
     maps = normalise_map(merge_pieces(cam, pieces), by_max)
     plain = _match(matcher, backbone.match_state(states, mask, keys))
     times = pieces.shape[1]

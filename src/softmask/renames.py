@@ -30,11 +30,17 @@ def from_albef(state: Mapping[str, Tensor], layers: int) -> State:
     renamed: State = {}
     for name, tensor in state.items():
         place, rest = _albef_place(name)
-        if rest is not None:
+        if place.endswith(_DECODER):
+            ours = decoder_name(_bert_place(rest or "", 0) or "")
+            renamed.update({place.removesuffix(_DECODER) + ours: tensor} if ours else {})
+        elif rest is not None:
             renamed.update(_one(place, rest, tensor, layers))
     if "backbone.temperature" in renamed and any(k.startswith("momentum.") for k in renamed):
         # Official twins share the live temperature; ours carry one that nothing reads.
         renamed["momentum.twin.backbone.temperature"] = renamed["backbone.temperature"]
+    if "queue.image_id" in renamed:
+        # Fine-tuning tells pairs apart by their images alone.
+        renamed["queue.text_id"] = renamed["queue.image_id"]
     return stack_projections(renamed)
 
 
@@ -75,6 +81,8 @@ _ALBEF_PARTS = {
     "visual_encoder": "backbone.image.vit",
     "vision_proj": "backbone.image_projection",
     "text_proj": "backbone.text_projection",
+    "cls_head": "head",
+    "ta_head": "assigner",
 }
 _ALBEF_SINGLES = {
     "temp": "backbone.temperature",
@@ -98,6 +106,8 @@ def _albef_place(name: str) -> tuple[str, str | None]:
         return twin, f"{_ALBEF_PARTS[part]}.{rest}"
     if part == "text_encoder":
         return twin, rest.removeprefix("bert.")
+    if part == "text_decoder":
+        return twin + _DECODER, rest.removeprefix("bert.")
     return "", name
 
 
@@ -149,6 +159,75 @@ def _bert_place(name: str, layers: int) -> str | None:
                 f"backbone.fusion.layers.{int(number) - layers}.{ours}{rest.removeprefix(theirs)}"
             )
     return name
+
+
+_FUSION = "backbone.fusion.layers."
+
+
+def pair_fusion(state: Mapping[str, Tensor], layers: int) -> State:
+    """Give each fusion layer of one image twice, for two (METHOD 6.1, TA).
+
+    Args:
+        state: names of a task.
+        layers: fusion layers that are wanted.
+
+    Returns:
+        Layer n as layers 2 n and 2 n + 1; all as it was if the state has another number of layers
+        than half of those wanted.
+    """
+    places = [name.removeprefix(_FUSION).partition(".") for name in state if _FUSION in name]
+    if 2 * len({number for number, _, _ in places}) != layers:
+        return dict(state)
+    paired = {name: tensor for name, tensor in state.items() if _FUSION not in name}
+    for number, _, rest in places:
+        for side in (0, 1):
+            tensor = state[f"{_FUSION}{number}.{rest}"]
+            paired[f"{_FUSION}{2 * int(number) + side}.{rest}"] = tensor
+    return paired
+
+
+def untied(state: Mapping[str, Tensor]) -> list[str]:
+    """Names of right images' keys and values that are not those of the left image's layer."""
+    wrong = []
+    for name, tensor in state.items():
+        number, _, rest = name.removeprefix(_FUSION).partition(".")
+        if _FUSION in name and rest.startswith("image.kv.") and int(number) % 2:
+            left = state.get(f"{_FUSION}{int(number) - 1}.{rest}")
+            if left is not None and not torch.equal(left, tensor):
+                wrong.append(name)
+    return wrong
+
+
+_DECODER = "decoder."
+_DECODER_PARTS = {
+    "backbone.text.bert.embeddings.": "decoder.embeddings.",
+    "backbone.fusion.layers.": "decoder.fusion.layers.",
+    "words.": "decoder.words.",
+}
+
+
+def decoder_name(name: str) -> str | None:
+    """What of an answer decoder starts from a pretrained task's tensor, None if nothing does."""
+    for theirs, ours in _DECODER_PARTS.items():
+        if name.startswith(theirs):
+            return ours + name.removeprefix(theirs)
+    return None
+
+
+def start_decoder(state: Mapping[str, Tensor]) -> State:
+    """Make a decoder of fusion layers, embeddings and word head (METHOD 5.2; ALBEF, section 4.2).
+
+    Args:
+        state: names of a task.
+
+    Returns:
+        All of it but the word head and matching, and a decoder; as it was if it has one.
+    """
+    if any(name.startswith(_DECODER) for name in state):
+        return dict(state)
+    copies = {ours: tensor for name, tensor in state.items() if (ours := decoder_name(name))}
+    kept = {k: v for k, v in state.items() if not k.startswith(("words.", "matcher."))}
+    return kept | copies
 
 
 _STACKS = {"words.": ("qkv", ("query", "key", "value")), "image.": ("kv", ("key", "value"))}

@@ -1,12 +1,12 @@
-"""Masked language modelling with momentum distillation (ALBEF, section 3.2; METHOD 1.5).
+"""Words predicted with momentum distillation: masked ones, and the next one of a text.
 
-B pairs, L words, M words to predict of all pairs together, V word pieces.
+B pairs, L words, M words to predict of all pairs together, A answers of T tokens, V word pieces.
+(ALBEF, sections 3.2, 3.4 and 4.2; METHOD 1.5 and 5.2.)
 """
 
-import torch
 from torch import Tensor
 
-from softmask.batch import IGNORE
+from softmask.losses.classes import distilled_cross_entropy, distilled_rows
 
 
 def mlm(
@@ -29,14 +29,32 @@ def mlm(
     Returns:
         Mean over predicted positions, ().
     """
-    keep = labels != IGNORE
-    log_p = logits.log_softmax(dim=-1)
-    loss = -log_p.gather(-1, labels.clamp_min(0).unsqueeze(-1)).squeeze(-1)
-    if alpha and teacher is not None:
-        soft = -(teacher.detach().softmax(dim=-1) * log_p).sum(dim=-1)
-        loss = (1 - alpha) * loss + alpha * soft
-    total = keep.sum() if count is None else count
-    return torch.where(keep, loss, 0.0).sum() / total.clamp_min(1)
+    return distilled_cross_entropy(logits, labels, teacher, alpha, count)
+
+
+def next_words(
+    logits: Tensor,
+    labels: Tensor,
+    weight: Tensor,
+    count: int,
+    teacher: Tensor | None = None,
+    alpha: float = 0.0,
+) -> Tensor:
+    """Predict each next token of texts: an answer's tokens are summed, not averaged.
+
+    Args:
+        logits: of the token after each, (A, T, V).
+        labels: that token, IGNORE where there is none, (A, T).
+        weight: of each text, (A,).
+        count: what to divide by: questions for VQA, texts for captions.
+        teacher: the momentum twins' logits, (A, T, V); needed when alpha is not 0.
+        alpha: share of the teacher's soft labels. They are over the vocabulary: ALBEF's first code
+            normalised over the tokens of a text, by mistake.
+
+    Returns:
+        ().
+    """
+    return (distilled_rows(logits, labels, teacher, alpha).sum(dim=1) * weight).sum() / count
 
 
 def pick_positions(states: Tensor, at: Tensor) -> Tensor:

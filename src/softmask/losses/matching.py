@@ -22,10 +22,19 @@ def hard_negatives(logits: Tensor, same: Tensor, noise: Tensor | None = None) ->
     Returns:
         Index of a candidate a row, (B,).
     """
+    return draw_negatives(logits, same, 1, noise)[:, 0]
+
+
+def draw_negatives(logits: Tensor, same: Tensor, count: int, noise: Tensor | None = None) -> Tensor:
+    """`hard_negatives` for several different ones a row, drawn without replacement.
+
+    Returns:
+        Indices of candidates, (B, count).
+    """
     scores = logits.detach().float().masked_fill(same, float("-inf"))
     if noise is None:
         noise = -torch.empty_like(scores).exponential_().log()
-    return (scores + noise).argmax(dim=1)
+    return (scores + noise).topk(count, dim=1).indices
 
 
 def without_negative(image_id: Tensor, text_id: Tensor) -> Tensor:
@@ -57,6 +66,13 @@ def itm(logits: Tensor, match: Tensor) -> Tensor:
         Mean over rows, ().
     """
     return F.cross_entropy(logits, match)
+
+
+def match_labels(logits: Tensor, kinds: int) -> Tensor:
+    """1 for the first of `kinds` equal parts of the rows, the matched pairs, 0 for the others."""
+    labels = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+    labels[: len(logits) // kinds] = 1
+    return labels
 
 
 def match_accuracy(logits: Tensor, match: Tensor) -> Tensor:

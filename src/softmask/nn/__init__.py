@@ -1,17 +1,24 @@
 """Layers: attention, fusion, encoders, heads."""
 
-from softmask.nn.fusion import FusionEncoder, FusionLayer, ImageKeys
-from softmask.nn.heads import Matcher, Projection, WordHead
+from softmask.nn.decoder import AnswerDecoder
+from softmask.nn.fusion import FusionEncoder, FusionLayer, ImageKeys, interleave, regroup
+from softmask.nn.heads import ClassHead, Matcher, Projection, WordHead
 from softmask.nn.image import ImageEncoder
+from softmask.nn.pair import PairFusion
 from softmask.nn.text import TextEncoder
 
 __all__ = [
+    "AnswerDecoder",
+    "ClassHead",
     "FusionEncoder",
     "FusionLayer",
     "ImageEncoder",
     "ImageKeys",
     "Matcher",
+    "PairFusion",
     "Projection",
     "TextEncoder",
     "WordHead",
+    "interleave",
+    "regroup",
 ]

@@ -145,19 +145,20 @@ class CrossAttention(nn.Module):
         projected: Tensor = self.kv(image)
         return projected
 
-    def forward(self, states: Tensor, kv: Tensor) -> Tensor:
+    def forward(self, states: Tensor, kv: Tensor, mask: Tensor | None = None) -> Tensor:
         """Let runs of R / B text rows look at one image each, without copying its keys.
 
         Args:
             states: (R, L, D).
             kv: keys and values of B images, (B, N, 2 D).
+            mask: True where a key may be read, (B, 1, 1, N); None reads all.
 
         Returns:
             (R, L, D).
         """
         query, key, value = self._heads(states, kv)
         dropout = self.dropout if self.training else 0.0
-        return self._close(states, attend(query, key, value, dropout=dropout))
+        return self._close(states, attend(query, key, value, mask, dropout))
 
     def forward_with_map(self, states: Tensor, kv: Tensor) -> tuple[Tensor, Tensor]:
         """`forward` without dropout, and the map, (R, H, L, N), for one text a image (R = B)."""

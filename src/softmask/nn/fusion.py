@@ -6,6 +6,7 @@ tokens, D width, H heads.
 
 from typing import NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -61,12 +62,20 @@ class FusionLayer(nn.Module):
         self.image = CrossAttention(width, heads, image_width, dropout, eps)
         self.feed = FeedForward(width, hidden, dropout, eps)
 
-    def forward(self, states: Tensor, mask: Tensor, kv: Tensor, first_only: bool = False) -> Tensor:
-        """(R, L, D) with key mask (R, 1, 1, L) and image keys and values (B, N, 2 D).
+    def forward(
+        self,
+        states: Tensor,
+        mask: Tensor,
+        kv: Tensor,
+        first_only: bool = False,
+        image_mask: Tensor | None = None,
+    ) -> Tensor:
+        """(R, L, D) with key mask (R, 1, 1 or L, L) and image keys and values (B, N, 2 D).
 
-        With `first_only` the first token's state alone is computed, (R, 1, D).
+        With `first_only` the first token's state alone is computed, (R, 1, D). With `image_mask`,
+        (B, 1, 1, N), only image tokens where it is True are looked at.
         """
-        states = self.image(self.words(states, mask, first_only), kv)
+        states = self.image(self.words(states, mask, first_only), kv, image_mask)
         fed: Tensor = self.feed(states)
         return fed
 
@@ -152,22 +161,25 @@ class FusionEncoder(nn.Module):
         keys: ImageKeys,
         start: int = 0,
         stop: int | None = None,
+        image_mask: Tensor | None = None,
     ) -> Tensor:
         """Run layers start to stop, all of them unless told.
 
         Args:
             states: text states, (R, L, D).
-            mask: True on words, (R, L).
+            mask: True on words, (R, L); or where a word may read another, (R, L, L).
             keys: of B images; texts R / B * b and the following look at image b.
             start: first layer.
             stop: layer to stop before.
+            image_mask: True on the image tokens to look at, (B, N); None looks at all.
 
         Returns:
             (R, L, D).
         """
-        key_mask = mask[:, None, None, :]
+        key_mask = mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
+        seen = None if image_mask is None else image_mask[:, None, None, :]
         for layer, kv in list(zip(self._stack(), keys.layers, strict=True))[start:stop]:
-            states = layer(states, key_mask, kv)
+            states = layer(states, key_mask, kv, image_mask=seen)
         return states
 
     def first_token(self, states: Tensor, mask: Tensor, keys: ImageKeys, start: int = 0) -> Tensor:
@@ -205,5 +217,19 @@ class FusionEncoder(nn.Module):
         )
         return self.first_token(states, mask, keys, start=at + 1), attention_map
 
+    def levels(self) -> list[list[nn.Parameter]]:
+        """Parameters by layer."""
+        return [list(layer.parameters()) for layer in self.layers]
+
     def _stack(self) -> list[FusionLayer]:
         return cast(list[FusionLayer], list(self.layers))
+
+
+def interleave(parts: list[Tensor]) -> Tensor:
+    """G tensors (B, ...) to (B G, ...), the G rows of an image in a run."""
+    return torch.stack(parts, dim=1).flatten(0, 1)
+
+
+def regroup(rows: Tensor, kinds: int) -> Tensor:
+    """The inverse of interleaving, G = kinds: (B G, ...) to (B, G, ...)."""
+    return rows.reshape(-1, kinds, *rows.shape[1:])

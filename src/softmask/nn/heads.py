@@ -1,6 +1,6 @@
 """Heads on fused or unimodal states.
 
-R rows, L tokens, D width, E embedding width, V word pieces.
+R rows, L tokens, D width, E embedding width, V word pieces, K classes.
 """
 
 import torch
@@ -31,6 +31,23 @@ class Matcher(nn.Linear):
     def forward(self, first: Tensor) -> Tensor:
         """Fused states of first tokens (R, D) to logits (R, 2) in float32."""
         return super().forward(first).float()
+
+
+class ClassHead(nn.Sequential):
+    """Which of K classes? Two linear layers with ReLU between (ALBEF, section 5).
+
+    Args:
+        width: D of the fused states.
+        classes: K.
+    """
+
+    def __init__(self, width: int, classes: int) -> None:
+        super().__init__(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, classes))
+
+    def forward(self, first: Tensor) -> Tensor:
+        """Fused states of first tokens (R, D) to logits (R, K) in float32."""
+        logits: Tensor = super().forward(first)  # type: ignore[no-untyped-call]
+        return logits.float()
 
 
 class WordHead(nn.Module):

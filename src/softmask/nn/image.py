@@ -79,6 +79,11 @@ class ImageEncoder(nn.Module):
             pixels = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
         return self.vit.forward_features(pixels)
 
+    def levels(self) -> list[list[nn.Parameter]]:
+        """Parameters by layer, patches and positions first; the last norm is above them all."""
+        first = [self.vit.cls_token, self.vit.pos_embed, *self.vit.patch_embed.parameters()]
+        return [first, *(list(block.parameters()) for block in self.vit.blocks)]
+
 
 @torch.no_grad()
 def _widen_init(vit: VisionTransformer, width: int) -> None:

@@ -1,0 +1,102 @@
+"""What data of classes share: labels, names of samples, their batches.
+
+B samples of this rank, L tokens of the longest text.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+
+from data_modules.batches import Maker
+from data_modules.contents import captions, encoded, meta
+from data_modules.decode import Pixels
+from data_modules.pictured import Reader
+from data_modules.reasons import BadSample, Reason
+from data_modules.seeds import hash63
+from data_modules.shards import Sample
+from data_modules.text import Ids
+from softmask.batch import IGNORE, LabelledBatch
+
+UNKNOWN = (None, "", "-")
+"""Labels that say nothing; SNLI writes "-" where its annotators disagree."""
+
+
+class LabelledItem(NamedTuple):
+    """One sample with a class."""
+
+    image: Pixels  # (H, W, 3)
+    input_ids: Ids  # (L,)
+    label: int
+    position: int
+    key: str
+    identifier: str
+    identity: int
+
+
+class MakeLabelled(Maker):
+    """Samples of one picture to a LabelledBatch.
+
+    Args:
+        reader: of pictures and texts.
+        classes: names, in the order of their numbers.
+        required: whether a sample without a known label is bad, as in training.
+    """
+
+    def __init__(self, reader: Reader, classes: Sequence[str], *, required: bool) -> None:
+        self.reader, self.required = reader, required
+        self.classes = {name.lower(): number for number, name in enumerate(classes)}
+
+    def item(self, sample: Sample, epoch: int) -> LabelledItem:
+        """Make one sample, or raise BadSample."""
+        return self.labelled(sample, self.reader.picture(encoded(sample), sample, epoch))
+
+    def batch(self, items: Sequence[LabelledItem], epoch: int) -> LabelledBatch:  # noqa: ARG002
+        """Stack samples."""
+        input_ids, mask = self.reader.pad([item.input_ids for item in items])
+        return {
+            "image": self.reader.images([item.image for item in items]),
+            "input_ids": input_ids,
+            "attention_mask": mask,
+            "label": torch.tensor([item.label for item in items]),
+            "position": torch.tensor([item.position for item in items]),
+            "key": [item.key for item in items],
+            "identifier": [item.identifier for item in items],
+            "identity": torch.tensor([item.identity for item in items]),
+        }
+
+    def labelled(self, sample: Sample, picture: Pixels) -> LabelledItem:
+        """Make what a sample holds beside its pictures.
+
+        Args:
+            sample: as stored.
+            picture: its only one, or the left one.
+
+        Raises:
+            BadSample: if its text or its label cannot be used.
+        """
+        notes = meta(sample)
+        identifier = notes.get("identifier")
+        return LabelledItem(
+            picture,
+            self.reader.tokens(captions(sample)[0]),
+            self._label(notes),
+            sample.position,
+            sample.key,
+            sample.key if identifier is None else str(identifier),
+            # Hashes are not negative: samples without a name never look alike.
+            ~sample.position if identifier is None else hash63(str(identifier)),
+        )
+
+    def _label(self, notes: Mapping[str, object]) -> int:
+        found = notes.get("label")
+        names = ", ".join(self.classes)
+        if found in UNKNOWN:
+            if self.required:
+                raise BadSample(Reason.BAD_LABEL, f"has no label: give one of {names}")
+            return IGNORE
+        # NLVR2's are texts in its own files and truth values in others.
+        known = isinstance(found, str | bool) and self.classes.get(str(found).lower())
+        if known is None or known is False:
+            raise BadSample(Reason.BAD_LABEL, f"has the label {found!r}, which is none of {names}")
+        return known
