@@ -1,20 +1,23 @@
 """Image-caption pairs for pretraining and for zero-shot evaluation."""
 
+import random
 from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
 
-import numpy as np
-
-from data_modules.base import ShardedData, check_sizes
+from data_modules.base import ShardedData
 from data_modules.batches import Maker
-from data_modules.collate import PairItem, PretrainItem, pair_batch, pretrain_batch
+from data_modules.collate import PairItem, PairText, PretrainItem, pair_batch, pretrain_batch
 from data_modules.contents import Contents, contents
-from data_modules.decode import MAX_PIXELS, Pixels, decode
-from data_modules.image import Distort, Distortion, evaluate
+from data_modules.decode import MAX_PIXELS, Picture, decode, open_picture
+from data_modules.image import Distort, Distortion
 from data_modules.mixture import Source
 from data_modules.seeds import hash63, sample_seed
 from data_modules.shards import Sample
+from data_modules.sheet import Sheet
+from data_modules.sizes import check_sizes
 from data_modules.store import StoreOptions
-from data_modules.text import Encoded, Text, TextOptions, normalise
+from data_modules.text import Encoded, Text, TextDraw, TextOptions, normalise
 from softmask.batch import PairBatch, PretrainBatch
 
 
@@ -39,7 +42,8 @@ class PretrainData(ShardedData):
         val_limit: validate the first pairs only.
         max_pixels: larger pictures are not decoded but dropped.
         store: how shards of addresses are fetched and kept.
-        max_drop_rate: share of bad training pairs that others replace before the run stops.
+        max_drop_rate: share of bad training pairs that others replace before the run stops,
+            counted over all ranks.
     """
 
     def __init__(
@@ -107,23 +111,30 @@ class MakePairs(Maker):
     def item(self, sample: Sample, epoch: int) -> PairItem:  # noqa: ARG002 (all passes are equal)
         """Make one pair, or raise BadSample."""
         found = contents(sample)
-        pixels = evaluate(decode(found.image, self.max_pixels), self.size)
-        return self.pair(sample, found, pixels, found.captions[0])[0]
+        image = Sheet(decode(found.image, self.max_pixels), self.size)
+        return PairItem(image, self.pair(sample, found, found.captions[0])[0])
 
     def batch(self, items: Sequence[PairItem], epoch: int) -> PairBatch:  # noqa: ARG002 (as above)
         """Stack pairs."""
         return pair_batch(items, self.text.pad, self.length)
 
-    def pair(
-        self, sample: Sample, found: Contents, pixels: Pixels, caption: str
-    ) -> tuple[PairItem, Encoded]:
-        """Make one pair of a sample's picture and one of its captions, and its tokens."""
+    def pair(self, sample: Sample, found: Contents, caption: str) -> tuple[PairText, Encoded]:
+        """Make all but the picture of a sample with one of its captions, and its tokens."""
         caption = normalise(caption, self.text.options.max_words)
         encoded = self.text.encode(caption)
         image = str(found.meta.get("image_id", sample.key))
         ids = hash63(image), hash63(caption)
-        item = PairItem(pixels, encoded.ids, *ids, sample.position, sample.key, caption)
-        return item, encoded
+        pair = PairText(encoded.ids, *ids, sample.position, sample.key, caption)
+        return pair, encoded
+
+
+class Begun(NamedTuple):
+    """A training pair whose picture is still encoded."""
+
+    picture: Picture
+    seed: int
+    text: PairText
+    draw: TextDraw
 
 
 class MakePretrain(Maker):
@@ -139,18 +150,28 @@ class MakePretrain(Maker):
     def __init__(self, pairs: MakePairs, distort: Distort, seed: int, clean_image: bool) -> None:
         self.pairs, self.distort, self.seed, self.clean_image = pairs, distort, seed, clean_image
 
-    def item(self, sample: Sample, epoch: int) -> PretrainItem:
-        """Make one augmented pair, or raise BadSample."""
+    def item(self, sample: Sample, epoch: int) -> Begun:
+        """Begin one augmented pair, or raise BadSample."""
         seed = sample_seed(self.seed, epoch, sample.draws)
-        rng = np.random.default_rng([seed, 1])  # not the stream of the picture
+        rng = random.Random(seed | 1 << 63)  # not the stream of the picture
         found = contents(sample)
-        pixels = decode(found.image, self.pairs.max_pixels)
-        caption = found.captions[int(rng.integers(len(found.captions)))]
-        pair, encoded = self.pairs.pair(sample, found, self.distort(pixels, seed), caption)
-        draw = self.pairs.text.draw(encoded, rng)
-        clean = evaluate(pixels, self.pairs.size) if self.clean_image else None
-        return PretrainItem(pair, draw, clean)
+        picture = open_picture(found.image, self.pairs.max_pixels)
+        text, encoded = self.pairs.pair(sample, found, rng.choice(found.captions))
+        return Begun(picture, seed, text, self.pairs.text.draw(encoded, rng))
+
+    def finish(self, item: Begun) -> PretrainItem:
+        """Decode, or raise BadSample."""
+        rng = random.Random(item.seed)
+        crop = partial(self.distort.crop, rng=rng)
+        if not self.clean_image:
+            sheet = self.distort.cut(item.picture.decode_crop(crop), rng)
+            return PretrainItem(sheet, None, item.text, item.draw, rng)
+        pixels = item.picture.decode()
+        sheet = self.distort.cut(pixels[crop(*pixels.shape[:2])], rng)
+        return PretrainItem(sheet, Sheet(pixels, self.pairs.size), item.text, item.draw, rng)
 
     def batch(self, items: Sequence[PretrainItem], epoch: int) -> PretrainBatch:  # noqa: ARG002
-        """Stack augmented pairs."""
+        """Distort and stack pairs."""
+        for item in items:
+            self.distort.change(item.image, item.rng)
         return pretrain_batch(items, self.pairs.text.pad, self.pairs.length)
