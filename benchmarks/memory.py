@@ -28,8 +28,12 @@ class Weighed(Maker):
         self.maker = maker
 
     def item(self, sample: Sample, epoch: int) -> Any:  # noqa: ANN401 (each maker has its own)
-        """Make what a batch is stacked from."""
+        """Begin what a batch is stacked from."""
         return self.maker.item(sample, epoch)
+
+    def finish(self, item: Any) -> Any:  # noqa: ANN401 (as above)
+        """End it."""
+        return self.maker.finish(item)
 
     def batch(self, items: Sequence[Any], epoch: int) -> Batch:
         """Stack items."""

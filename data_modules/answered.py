@@ -12,10 +12,10 @@ import torch
 
 from data_modules.batches import Maker
 from data_modules.contents import captions, encoded, meta
-from data_modules.decode import Pixels
 from data_modules.pictured import Reader
 from data_modules.reasons import BadSample, Reason
 from data_modules.shards import Sample
+from data_modules.sheet import Sheet
 from data_modules.text import Ids
 from softmask.batch import AnsweredBatch, QuestionBatch
 
@@ -26,8 +26,8 @@ VG_WEIGHT = 0.5
 class QuestionItem(NamedTuple):
     """One question."""
 
-    image: Pixels  # (H, W, 3)
-    input_ids: Ids  # (L,)
+    image: Sheet
+    input_ids: Ids  # L
     question: str
     question_id: int
     answers: list[str]
@@ -40,7 +40,7 @@ class AnsweredItem(NamedTuple):
     """One question with answers to learn."""
 
     question: QuestionItem
-    answer_ids: list[Ids]  # (T,) each
+    answer_ids: list[Ids]  # T each
     weights: list[float]
 
 

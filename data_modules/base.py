@@ -9,19 +9,21 @@ from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as L
-import torch
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
+from data_modules.ahead import Ahead
 from data_modules.batches import Maker
+from data_modules.download import Remote
+from data_modules.dropping import DropLimit, sum_over_ranks
 from data_modules.identity import check_hash
 from data_modules.loader import BatchLoader, EvaluationLoader, PairLoader
 from data_modules.mixture import MixedPlan, Source
 from data_modules.order import EvaluationPlan
-from data_modules.reasons import Reason
 from data_modules.shards import ShardSet
+from data_modules.sizes import check_sizes
 from data_modules.store import StoreOptions
-from softmask.drops import READ, Tally
+from softmask.drops import Tally
 from softmask.errors import InputError
 
 STAGES = {"fit": "train", "validate": "val", "test": "test", "predict": "predict"}
@@ -43,7 +45,8 @@ class ShardedData(L.LightningDataModule):
         window: samples shuffled together; less keeps reading near fewer shards.
         val_limit: validate the first samples only.
         store: how shards of addresses are fetched and kept.
-        max_drop_rate: share of bad training samples that others replace before the run stops.
+        max_drop_rate: share of bad training samples that others replace before the run stops,
+            counted over all ranks.
     """
 
     def __init__(
@@ -124,16 +127,13 @@ class ShardedData(L.LightningDataModule):
         place = {"train": self._train.state_dict(), "dropped": self.dropped()}
         return {**place, "hash": self._open("train").hash}
 
+    def hashes(self) -> dict[str, str]:
+        """Give the hash of each split that is open."""
+        return {split: shards.hash for split, shards in self._shards.items()}
+
     def dropped(self) -> dict[str, int]:
         """Count the training samples read, and those dropped by reason; all ranks must ask."""
-        names = [READ, *Reason]
-        own = self.tally.state_dict()
-        counts = torch.tensor([own.get(name, 0) for name in names])
-        if self.trainer is not None:
-            strategy = self.trainer.strategy
-            counts = strategy.reduce(counts.to(strategy.root_device), reduce_op="sum").cpu()
-        found = dict(zip(map(str, names), counts.tolist(), strict=True))
-        return {name: count for name, count in found.items() if count or name == READ}
+        return sum_over_ranks(self.tally, self.trainer)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Let the next training loader begin at a saved place."""
@@ -169,7 +169,10 @@ class ShardedData(L.LightningDataModule):
             maker.batch,
             workers=self.workers,
             item=maker.item,
+            finish=maker.finish,
             tally=self.tally,
+            check=DropLimit(self.tally, self.dropped, world=world),
+            ahead=Ahead(shards, plan) if self._fetches(shards) else None,
             stop=self._limit(plan.steps),
             same_epoch=self._overfits(),
         )
@@ -199,7 +202,14 @@ class ShardedData(L.LightningDataModule):
         rank, world = self._topology()
         plan = EvaluationPlan(count, self.eval_batch_size, rank=rank, world=world)
         maker = self.make_evaluation()
-        loader = EvaluationLoader(shards, plan, maker.batch, workers=self.workers, item=maker.item)
+        loader = EvaluationLoader(
+            shards,
+            plan,
+            maker.batch,
+            workers=self.workers,
+            item=maker.item,
+            finish=maker.finish,
+        )
         self._loaders.append(loader)
         return loader
 
@@ -219,6 +229,11 @@ class ShardedData(L.LightningDataModule):
         trainer = self.trainer
         return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
 
+    def _fetches(self, shards: ShardSet) -> bool:
+        """Tell whether this rank fetches shards for all of its machine."""
+        remote = any(isinstance(place, Remote) for place in shards.places)
+        return remote and (self.trainer is None or self.trainer.local_rank == 0)
+
     def _overfits(self) -> bool:
         trainer = self.trainer
         return trainer is not None and trainer.overfit_batches > 0  # type: ignore[attr-defined]
@@ -229,18 +244,3 @@ class ShardedData(L.LightningDataModule):
             return None
         limit = self.trainer.limit_train_batches
         return max(1, int(steps * limit)) if isinstance(limit, float) else limit or None
-
-
-def check_sizes(sizes: Mapping[str, int | None], least: int) -> None:
-    """Refuse numbers that are too small.
-
-    Args:
-        sizes: by the option's name; None passes.
-        least: the smallest that can work.
-
-    Raises:
-        InputError: if one is smaller.
-    """
-    for name, value in sizes.items():
-        if value is not None and value < least:
-            raise InputError(f"data.init_args.{name} is {value}: give {least} or more.")

@@ -1,7 +1,7 @@
 """Batches by their place in training, made where they are asked for."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch.utils.data import Dataset
@@ -19,8 +19,8 @@ Plan = Callable[[int, int], Positions]
 """Epoch and step to the positions of a batch."""
 Place = tuple[int, int]
 """Epoch and step."""
-Fetch = Callable[[int, int, int], Fetched]
-"""Position, epoch and step to an item."""
+Fetch = Callable[[Iterable[int], int, int], list[Fetched]]
+"""Positions, epoch and step to items."""
 
 
 class Made(NamedTuple):
@@ -31,18 +31,26 @@ class Made(NamedTuple):
 
 
 class Maker(ABC):
-    """Samples to batches in two steps, so that a bad sample is found before a batch is stacked.
+    """Samples to batches in three steps, so that a bad sample is found before a batch is stacked.
 
     It must pickle.
     """
 
     @abstractmethod
     def item(self, sample: Sample, epoch: int) -> Any:  # noqa: ANN401 (each maker has its own)
-        """Make what a batch is stacked from.
+        """Begin what a batch is stacked from: all but pixels.
 
         Raises:
             BadSample: if the sample cannot be used.
         """
+
+    def finish(self, item: Any) -> Any:  # noqa: ANN401 (as above)
+        """End it; nothing is left to do unless a maker says so.
+
+        Raises:
+            BadSample: if the sample cannot be used.
+        """
+        return item
 
     @abstractmethod
     def batch(self, items: Sequence[Any], epoch: int) -> Batch:
@@ -50,7 +58,7 @@ class Maker(ABC):
 
     def __call__(self, samples: Sequence[Sample], epoch: int) -> Batch:
         """Make a batch of samples that are good."""
-        return self.batch([self.item(sample, epoch) for sample in samples], epoch)
+        return self.batch([self.finish(self.item(sample, epoch)) for sample in samples], epoch)
 
 
 class Batches(Dataset[Made | InputError]):
@@ -59,18 +67,23 @@ class Batches(Dataset[Made | InputError]):
     A user's mistake comes as a value: raised in a worker, its message would drown in a traceback.
 
     Args:
-        fetch: position to item.
+        fetch: positions to items.
         plan: (epoch, step) to positions.
         make: items to a batch.
+        reach: told of each epoch and step before it is read.
     """
 
-    def __init__(self, fetch: Fetch, plan: Plan, make: Make) -> None:
-        self.fetch, self.plan, self.make = fetch, plan, make
+    def __init__(
+        self, fetch: Fetch, plan: Plan, make: Make, reach: Callable[[int, int], None] | None = None
+    ) -> None:
+        self.fetch, self.plan, self.make, self.reach = fetch, plan, make, reach
 
     def __getitem__(self, place: Place) -> Made | InputError:
         """Make one batch."""
+        if self.reach is not None:
+            self.reach(*place)
         try:
-            found = [self.fetch(int(position), *place) for position in self.plan(*place)]
+            found = self.fetch(self.plan(*place).tolist(), *place)
             batch = self.make([each.item for each in found], place[0])
         except InputError as error:
             return error

@@ -12,10 +12,10 @@ import torch
 from data_modules.batches import Maker
 from data_modules.captioned import MakePairs
 from data_modules.contents import captions, encoded, meta
-from data_modules.decode import Pixels
 from data_modules.image import Distort
 from data_modules.pictured import PicturedData, Reader
 from data_modules.shards import Sample
+from data_modules.sheet import Sheet
 from data_modules.text import Text
 from softmask.batch import CaptionBatch
 
@@ -43,7 +43,7 @@ class CaptionData(PicturedData):
 class CaptionItem(NamedTuple):
     """One picture and its captions."""
 
-    image: Pixels  # (H, W, 3)
+    image: Sheet
     references: list[str]
     image_name: str
     position: int

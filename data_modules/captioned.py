@@ -1,18 +1,18 @@
 """Pictures with their captions: all of them to evaluate, one of them to train."""
 
+import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 import torch
 
 from data_modules.batches import Maker
-from data_modules.collate import PairItem, pair_batch
+from data_modules.collate import PairItem, PairText, pair_batch
 from data_modules.contents import Contents, contents
-from data_modules.decode import Pixels
 from data_modules.pictured import Reader
 from data_modules.seeds import hash63, sample_seed
 from data_modules.shards import Sample
+from data_modules.sheet import Sheet
 from data_modules.text import Encoded, Ids, normalise
 from softmask.batch import CaptionedBatch, PairBatch
 
@@ -20,8 +20,8 @@ from softmask.batch import CaptionedBatch, PairBatch
 class CaptionedItem(NamedTuple):
     """A picture with its captions, as evaluation reads it."""
 
-    image: Pixels  # (H, W, 3)
-    input_ids: list[Ids]  # of each caption, (L,)
+    image: Sheet
+    input_ids: list[Ids]  # of each caption, L
     text_id: list[int]
     captions: list[str]
     image_id: int
@@ -83,21 +83,30 @@ class MakePairs(Maker):
     def item(self, sample: Sample, epoch: int) -> PairItem:
         """Make one pair, or raise BadSample."""
         found = contents(sample)
-        pixels = self.reader.picture(found.image, sample, epoch)
-        return self.pair(sample, epoch, found, pixels)[0]
+        text, _ = self.text(sample, epoch, found)
+        return PairItem(self.reader.picture(found.image, sample, epoch), text)
 
     def batch(self, items: Sequence[PairItem], epoch: int) -> PairBatch:  # noqa: ARG002
         """Stack pairs."""
         return pair_batch(items, self.reader.text.pad, self.reader.length)
 
-    def pair(
-        self, sample: Sample, epoch: int, found: Contents, pixels: Pixels
-    ) -> tuple[PairItem, Encoded]:
-        """Join a sample's picture and the caption whose turn it is; give its tokens too."""
+    def text(self, sample: Sample, epoch: int, found: Contents) -> tuple[PairText, Encoded]:
+        """Make all but the picture, with the caption whose turn it is; give its tokens too."""
         place = caption_place(self.reader.seed, epoch, sample, len(found.captions))
-        caption, encoded = tokenise(found.captions[place], self.reader)
-        ids = image_id(found, sample), hash63(caption)
-        return PairItem(pixels, encoded.ids, *ids, sample.position, sample.key, caption), encoded
+        return pair_text(sample, found, found.captions[place], self.reader)
+
+
+def pair_text(
+    sample: Sample, found: Contents, caption: str, reader: Reader
+) -> tuple[PairText, Encoded]:
+    """Make all but the picture of a sample with one of its captions, and its tokens.
+
+    Raises:
+        BadSample: if nothing of the caption is left.
+    """
+    caption, encoded = tokenise(caption, reader)
+    ids = image_id(found, sample), hash63(caption)
+    return PairText(encoded.ids, *ids, sample.position, sample.key, caption), encoded
 
 
 def caption_place(seed: int, epoch: int, sample: Sample, count: int) -> int:
@@ -113,8 +122,8 @@ def caption_place(seed: int, epoch: int, sample: Sample, count: int) -> int:
         count: captions it has.
     """
     # Neither the stream of the picture nor that of the masks.
-    draw = np.random.default_rng([sample_seed(seed, epoch, sample.key), 2])
-    return int(draw.permutation(count)[sample.turn % count])
+    rng = random.Random(sample_seed(seed, epoch, sample.key) | 1 << 64)
+    return rng.sample(range(count), count)[sample.turn % count]
 
 
 def tokenise(caption: str, reader: Reader) -> tuple[str, Encoded]:

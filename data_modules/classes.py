@@ -12,11 +12,12 @@ import torch
 from data_modules.base import STAGES
 from data_modules.batches import Maker
 from data_modules.contents import encoded, meta
-from data_modules.decode import MAX_PIXELS, Pixels
+from data_modules.decode import MAX_PIXELS
 from data_modules.formats.group import is_text, load_json
 from data_modules.pictured import PicturedData, Reader
 from data_modules.reasons import BadSample, Reason
 from data_modules.shards import Sample
+from data_modules.sheet import Sheet
 from data_modules.store import StoreOptions
 from data_modules.text import TextOptions
 from softmask.batch import IGNORE, ImageBatch, Prompts
@@ -124,7 +125,7 @@ class ClassData(PicturedData):
 class ImageItem(NamedTuple):
     """A picture and its class."""
 
-    image: Pixels  # (H, W, 3)
+    image: Sheet
     label: int
     position: int
     key: str
@@ -145,8 +146,8 @@ class MakeClassified(Maker):
     def item(self, sample: Sample, epoch: int) -> ImageItem:
         """Read a picture and its label, or raise BadSample."""
         label = self.place(meta(sample).get("label"))
-        pixels = self.reader.picture(encoded(sample), sample, epoch)
-        return ImageItem(pixels, label, sample.position, sample.key)
+        image = self.reader.picture(encoded(sample), sample, epoch)
+        return ImageItem(image, label, sample.position, sample.key)
 
     def batch(self, items: Sequence[ImageItem], epoch: int) -> ImageBatch:  # noqa: ARG002
         """Stack pictures and labels."""

@@ -4,15 +4,15 @@ B samples of this rank, L tokens of the longest caption, M tokens to predict in 
 whole batch (rounded up to keep shapes few), S words a pair.
 """
 
-from collections.abc import Sequence
+import random
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from data_modules.decode import Pixels
+from data_modules.sheet import Sheet
 from data_modules.text import Ids, TextDraw
 from softmask.batch import IGNORE, PairBatch, PretrainBatch
 
@@ -20,11 +20,10 @@ MLM_MULTIPLE = 32
 """M is rounded up to a multiple of this, so that batches have few shapes."""
 
 
-class PairItem(NamedTuple):
-    """One pair as evaluation reads it."""
+class PairText(NamedTuple):
+    """One pair without its picture."""
 
-    image: Pixels  # (H, W, 3)
-    input_ids: Ids  # (L,)
+    input_ids: Ids  # L
     image_id: int
     text_id: int
     position: int
@@ -32,12 +31,22 @@ class PairItem(NamedTuple):
     caption: str
 
 
-class PretrainItem(NamedTuple):
-    """One pair as pretraining reads it; `pair.input_ids` gives way to the draw's."""
+class PairItem(NamedTuple):
+    """One pair as evaluation reads it."""
 
-    pair: PairItem
+    image: Sheet  # of all items of one size
+    text: PairText
+
+
+class PretrainItem(NamedTuple):
+    """One pair as pretraining reads it; `text.input_ids` gives way to the draw's."""
+
+    image: Sheet
+    clean_image: Sheet | None
+    text: PairText
     draw: TextDraw
-    clean_image: Pixels | None  # (H, W, 3)
+    rng: random.Random
+    """Of what is still to be done to the image."""
 
 
 def pair_batch(items: Sequence[PairItem], pad: int, length: int | None = None) -> PairBatch:
@@ -48,18 +57,7 @@ def pair_batch(items: Sequence[PairItem], pad: int, length: int | None = None) -
         pad: id of [PAD].
         length: tokens to pad to; None pads to the longest.
     """
-    input_ids = pad_rows([item.input_ids for item in items], pad, length)
-    lengths = torch.tensor([len(item.input_ids) for item in items])
-    return {
-        "image": images_batch([item.image for item in items]),
-        "input_ids": input_ids,
-        "attention_mask": torch.arange(input_ids.shape[1]) < lengths[:, None],
-        "image_id": torch.tensor([item.image_id for item in items]),
-        "text_id": torch.tensor([item.text_id for item in items]),
-        "position": torch.tensor([item.position for item in items]),
-        "key": [item.key for item in items],
-        "caption": [item.caption for item in items],
-    }
+    return _pairs(items, [item.text.input_ids for item in items], pad, length)
 
 
 def pretrain_batch(
@@ -67,14 +65,15 @@ def pretrain_batch(
 ) -> PretrainBatch:
     """Stack augmented pairs; optional keys are there when every item has them."""
     draws = [item.draw for item in items]
-    pairs = [item.pair._replace(input_ids=item.draw.input_ids) for item in items]
-    stacked = pair_batch(pairs, pad, length)
+    stacked = _pairs(items, [draw.input_ids for draw in draws], pad, length)
     width = stacked["input_ids"].shape[1]
     fields = {
         **stacked,
-        "mlm_at": _join([row * width + draw.mlm_at for row, draw in enumerate(draws)], 0),
+        "mlm_at": _join(
+            ([row * width + at for at in draw.mlm_at] for row, draw in enumerate(draws)), 0
+        ),
         "mlm_labels": _join([draw.mlm_labels for draw in draws], IGNORE),
-        "words": torch.from_numpy(np.stack([draw.words for draw in draws])),
+        "words": torch.tensor([draw.words for draw in draws]),
     }
     # A checker cannot add the keys of two typed dicts.
     batch = cast(PretrainBatch, fields)
@@ -87,22 +86,43 @@ def pretrain_batch(
     return batch
 
 
-def images_batch(images: Sequence[Pixels]) -> Tensor:
-    """Stack pictures of one size, each (H, W, 3), to (B, 3, H, W)."""
+def _pairs(
+    items: Sequence[PairItem | PretrainItem], ids: Sequence[Ids], pad: int, length: int | None
+) -> PairBatch:
+    texts = [item.text for item in items]
+    input_ids = pad_rows(ids, pad, length)
+    lengths = torch.tensor([len(each) for each in ids])
+    return {
+        "image": images_batch([item.image for item in items]),
+        "input_ids": input_ids,
+        "attention_mask": torch.arange(input_ids.shape[1]) < lengths[:, None],
+        "image_id": torch.tensor([text.image_id for text in texts]),
+        "text_id": torch.tensor([text.text_id for text in texts]),
+        "position": torch.tensor([text.position for text in texts]),
+        "key": [text.key for text in texts],
+        "caption": [text.caption for text in texts],
+    }
+
+
+def images_batch(sheets: Sequence[Sheet]) -> Tensor:
+    """Lay pictures of one size below each other, (B, 3, H, W)."""
+    size = sheets[0].size
+    images = np.empty((len(sheets), size, size, 3), np.uint8)
+    for sheet, image in zip(sheets, images, strict=True):
+        sheet.lay(image)
     # The permuted view has channels-last strides: the layout that convolutions like best.
-    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
-def _join(parts: Sequence[NDArray[np.int64]], value: int) -> Tensor:
-    joined = np.concatenate(parts)
+def _join(parts: Iterable[Ids], value: int) -> Tensor:
+    joined = [each for part in parts for each in part]
     size = max(-(-len(joined) // MLM_MULTIPLE), 1) * MLM_MULTIPLE
-    return torch.from_numpy(np.pad(joined, (0, size - len(joined)), constant_values=value))
+    return torch.tensor(joined + [value] * (size - len(joined)))
 
 
-def pad_rows(rows: Sequence[NDArray[np.int64]], value: int, length: int | None) -> Tensor:
+def pad_rows(rows: Sequence[Ids], value: int, length: int | None) -> Tensor:
     """Stack rows of ids, filled up with `value` to the longest or to `length`, (B, L)."""
-    width = max(len(row) for row in rows) if length is None else length
-    padded = np.full((len(rows), width), value, dtype=np.int64)
-    for target, row in zip(padded, rows, strict=True):
-        target[: len(row)] = row
-    return torch.from_numpy(padded)
+    width = max(map(len, rows)) if length is None else length
+    return torch.from_numpy(
+        np.array([[*row, *[value] * (width - len(row))] for row in rows], dtype=np.int64)
+    )

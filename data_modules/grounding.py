@@ -7,19 +7,18 @@ from typing import Literal, NamedTuple, cast
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from data_modules.batches import Maker
 from data_modules.boxes import Boxes, Marked, marked
-from data_modules.captioned import MakePairs, image_id, tokenise
+from data_modules.captioned import MakePairs, pair_text
 from data_modules.collate import PairItem, pair_batch
 from data_modules.contents import contents
-from data_modules.decode import MAX_PIXELS, decode
+from data_modules.decode import MAX_PIXELS
 from data_modules.image import Distort, Distortion
 from data_modules.mixture import Source
 from data_modules.pictured import PicturedData, Reader
-from data_modules.seeds import hash63, sample_seed
 from data_modules.shards import Sample
+from data_modules.sheet import Sheet
 from data_modules.store import StoreOptions
 from data_modules.text import Encoded, Ids, TextOptions
 from softmask.batch import GroundingBatch, WordBatch
@@ -105,6 +104,11 @@ class GroundingData(PicturedData):
         )
         self.flip_sides, self.map_words = flip_sides, map_words
 
+    @property
+    def plain_text(self) -> TextOptions:
+        """Texts of evaluation tell content words apart where the maps are theirs."""
+        return replace(self.text, soft_words="content" if self.map_words == "content" else "any")
+
     def make_train(self) -> "MakeExpressions":
         """Give the maker of training batches."""
         reader = self.distorted()
@@ -123,7 +127,7 @@ class WordItem(NamedTuple):
     """A training sample."""
 
     pair: PairItem
-    words: Ids  # (S,)
+    words: Ids  # S
 
 
 class MakeExpressions(Maker):
@@ -139,19 +143,17 @@ class MakeExpressions(Maker):
 
     def item(self, sample: Sample, epoch: int) -> WordItem:
         """Make one sample, or raise BadSample."""
-        seed = sample_seed(self.reader.seed, epoch, sample.draws)
-        rng = np.random.default_rng([seed, 1])  # not the stream of the picture
         found = contents(sample)
-        pixels = decode(found.image, self.reader.max_pixels)
-        pair, encoded = self.pairs.pair(sample, epoch, found, pixels)
-        reader = (SIDES.search(pair.caption) and self.upright) or self.reader
-        pair = pair._replace(image=reader.show(pixels, sample, epoch))
-        return WordItem(pair, self.reader.text.pick_words(encoded, encoded.ids, rng))
+        text, encoded = self.pairs.text(sample, epoch, found)
+        reader = (SIDES.search(text.caption) and self.upright) or self.reader
+        image, rng = reader.picture(found.image, sample, epoch), reader.word_rng(sample, epoch)
+        words = reader.text.pick_words(encoded, encoded.ids, rng)
+        return WordItem(PairItem(image, text), words)
 
     def batch(self, items: Sequence[WordItem], epoch: int) -> WordBatch:
         """Stack samples."""
         stacked = self.pairs.batch([item.pair for item in items], epoch)
-        words = torch.from_numpy(np.stack([item.words for item in items]))
+        words = torch.tensor([item.words for item in items])
         # A checker cannot add the keys of two typed dicts.
         return cast(WordBatch, {**stacked, "words": words})
 
@@ -160,7 +162,7 @@ class GroundingItem(NamedTuple):
     """An evaluation sample."""
 
     pair: PairItem
-    mapped: NDArray[np.bool_]  # (L,)
+    mapped: Ids  # positions of the words whose maps count
     marked: Marked
 
 
@@ -168,46 +170,45 @@ class MakeGrounding(Maker):
     """Samples to a GroundingBatch: whole pictures, first texts, boxes.
 
     Args:
-        reader: of evaluation samples.
+        reader: of evaluation samples; for "content" words its text must know them.
         map_words: see GroundingData.
     """
 
     def __init__(self, reader: Reader, map_words: MapWords) -> None:
+        assert map_words != "content" or reader.text.options.soft_words == "content"
         self.reader, self.map_words = reader, map_words
 
-    def item(self, sample: Sample, epoch: int) -> GroundingItem:
+    def item(self, sample: Sample, epoch: int) -> GroundingItem:  # noqa: ARG002 (all are equal)
         """Make one sample, or raise BadSample."""
         found = contents(sample)
-        pixels = decode(found.image, self.reader.max_pixels)
+        pixels = self.reader.open(found.image).decode()
         said = marked(found.meta, (pixels.shape[1], pixels.shape[0]))
-        shown = self.reader.show(pixels, sample, epoch)
-        text, encoded = tokenise(found.captions[0], self.reader)
-        ids = image_id(found, sample), hash63(text)
-        pair = PairItem(shown, encoded.ids, *ids, sample.position, sample.key, text)
+        text, encoded = pair_text(sample, found, found.captions[0], self.reader)
+        pair = PairItem(Sheet(pixels, self.reader.size), text)
         return GroundingItem(pair, self._mapped(encoded), said)
 
     def batch(self, items: Sequence[GroundingItem], epoch: int) -> GroundingBatch:  # noqa: ARG002
         """Stack samples."""
         pairs = [item.pair for item in items]
         stacked = pair_batch(pairs, self.reader.text.pad, self.reader.length)
-        mapped = np.zeros(stacked["attention_mask"].shape, bool)
+        mapped = torch.zeros_like(stacked["attention_mask"])
         for row, item in zip(mapped, items, strict=True):
-            row[: len(item.mapped)] = item.mapped
+            row[list(item.mapped)] = True
         fields = {
             **stacked,
             "box": torch.from_numpy(np.stack([item.marked.box for item in items])),
             "size": torch.tensor([item.marked.size for item in items]),
             "detections": torch.from_numpy(_stack([item.marked.detections for item in items])),
-            "mapped": torch.from_numpy(mapped),
+            "mapped": mapped,
             "split": [item.marked.split for item in items],
         }
         return cast(GroundingBatch, fields)
 
-    def _mapped(self, encoded: Encoded) -> NDArray[np.bool_]:
+    def _mapped(self, encoded: Encoded) -> Ids:
         if self.map_words == "all":
-            return np.ones(len(encoded.ids), bool)
-        content = self.map_words == "content" and encoded.content.any()
-        return encoded.content if content else encoded.ordinary
+            return range(len(encoded.ids))
+        content = encoded.content if self.map_words == "content" else ()
+        return content or encoded.ordinary
 
 
 def _stack(rows: Sequence[Boxes]) -> Boxes:

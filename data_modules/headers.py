@@ -11,6 +11,7 @@ from data_modules.reasons import BadSample, Mend, Reason
 
 ORIENTATION = 0x0112  # the EXIF tag
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG's SOF markers
+SEQUENTIAL = (0xC0, 0xC1)
 
 
 class Header(NamedTuple):
@@ -20,6 +21,9 @@ class Header(NamedTuple):
     width: int
     height: int
     mends: frozenset[Mend]
+    height_at: int | None = None
+    """Where a JPEG's height stands, if its rows come one after another: a decoder that is told a
+    smaller height stops early."""
 
 
 def read_header(data: bytes) -> Header:
@@ -45,10 +49,12 @@ def read_header(data: bytes) -> Header:
 def _jpeg(data: bytes) -> Header:
     mends: set[Mend] = set()
     frame = None
+    height_at = None
     for marker, start, stop in _segments(data):
         if marker in FRAMES:
             _, height, width, channels = struct.unpack_from(">BHHB", data, start)
             frame = width, height
+            height_at = start + 1 if marker in SEQUENTIAL and height else None
             if channels != 3:
                 mends.add(Mend.GRAY if channels == 1 else Mend.CMYK)
         elif marker == 0xE1 and _orientation(data[start:stop]) > 1:
@@ -57,7 +63,8 @@ def _jpeg(data: bytes) -> Header:
             # Decoders fill what is cut off with gray; a thumbnail's end before the scan is no end.
             if data.rfind(b"\xff\xd9", stop) < 0:
                 raise _corrupt("its end is missing")
-            return Header("JPEG", *frame, frozenset(mends))
+            one_scan = data[start] == channels
+            return Header("JPEG", *frame, frozenset(mends), height_at if one_scan else None)
     raise _corrupt("it has no scan")
 
 

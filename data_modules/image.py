@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from data_modules.decode import Crop
 from data_modules.decode import Pixels as Pixels
 from data_modules.pipeline import Pipeline
 from data_modules.sheet import Sheet, centred, draw_crop, shifted
@@ -22,13 +23,12 @@ from data_modules.tone import (
     blur,
     brighten,
     colour,
+    draw_jitter,
     equalize,
-    jitter,
     mirror,
     sharpen,
 )
 from softmask.errors import InputError
-from softmask.pictures import resize
 
 Operation = Callable[[Sheet], object]
 """One change of RandAugment, in place."""
@@ -104,11 +104,6 @@ WEAK = Distortion(jitter_prob=0, gray_prob=0, blur_prob=0)
 """ALBEF's augmentation: crop, flip and RandAugment."""
 
 
-def evaluate(pixels: Pixels, size: int) -> Pixels:
-    """Resize to a square, the whole picture."""
-    return resize(pixels, size)
-
-
 def on_white(pixels: np.ndarray[Any, Any]) -> Pixels:
     """Lay a picture with or without transparency on white.
 
@@ -146,34 +141,42 @@ class Distort:
 
     def __call__(self, pixels: Pixels, seed: int) -> Pixels:
         """Distort a picture; the same seed gives the same result in every process."""
+        rng = random.Random(seed)
+        height, width = pixels.shape[:2]
+        sheet = self.cut(pixels[self.crop(height, width, rng)], rng)
+        self.change(sheet, rng)
+        return sheet.lay()
+
+    def crop(self, height: int, width: int, rng: random.Random) -> Crop:
+        """Draw the part of a picture that is needed; the first of three steps."""
         if self._own:
-            return self._own(pixels, seed)
-        options, rng = self.options, random.Random(seed)
-        high, wide = pixels.shape[:2]
-        crop = pixels[draw_crop(high, wide, options.crop_scale, options.crop_ratio, rng)]
-        high, wide = crop.shape[:2]
-        sheet = Sheet(crop, self.size, options.fill)
-        self._flip(sheet, rng)
+            return slice(0, height), slice(0, width)
+        return draw_crop(height, width, self.options.crop_scale, self.options.crop_ratio, rng)
+
+    def cut(self, crop: Pixels, rng: random.Random) -> Sheet:
+        """Take what `crop` drew out of the picture, which can go then; mirror it."""
+        if self._own:
+            return Sheet(self._own(crop, rng.getrandbits(32)), self.size)
+        # A copy in either case: one block of memory is quicker to pass over.
+        pixels = mirror(crop) if rng.random() < self.options.flip else crop.copy()
+        return Sheet(pixels, self.size, self.options.fill)
+
+    def change(self, sheet: Sheet, rng: random.Random) -> None:
+        """Distort what `cut` gave; all but the last pass over the pixels, which lays them."""
+        if self._own:
+            return
         self._colour(sheet, rng)
         self._blur(sheet, rng)
-        for _ in range(options.rand_ops):
-            if rng.random() < options.rand_prob:
+        for _ in range(self.options.rand_ops):
+            if rng.random() < self.options.rand_prob:
                 # Each draw chooses among all, so one kind may come twice, as in RandAugment.
                 rng.choice(rng.choice(self._operations))(sheet)
-        result = sheet.lay()
-        if result.ndim == 2:
-            return np.asarray(cv2.cvtColor(result, cv2.COLOR_GRAY2RGB), np.uint8)
-        return result
-
-    def _flip(self, sheet: Sheet, rng: random.Random) -> None:
-        if rng.random() < self.options.flip:
-            sheet.change(mirror)
 
     def _colour(self, sheet: Sheet, rng: random.Random) -> None:
         matrix = None
         if rng.random() < self.options.jitter_prob:
-            mean = np.array([*cv2.mean(sheet.pixels)[:3], 1])
-            matrix = jitter(mean, self.options.jitter, rng)
+            jitter = draw_jitter(self.options.jitter, rng)
+            matrix = jitter.matrix(cv2.mean(sheet.pixels)[:3])
         gray = rng.random() < self.options.gray_prob
         if matrix is not None or gray:
             sheet.change(partial(colour, matrix=matrix, gray=gray))
@@ -194,7 +197,8 @@ def operations(magnitude: float, size: int) -> dict[str, tuple[Operation, ...]]:
     """
     level = magnitude / 10
     factor = 0.1 + 1.8 * level
-    shear, shift, turn = 0.3 * level, 10 / 256 * level * size, math.radians(30 * level)
+    shear, turn = 0.3 * level, math.radians(30 * level)
+    shift = round(10 / 256 * level * size)  # whole pixels, as torchvision's
 
     def enhance(function: Callable[[Pixels], Pixels]) -> tuple[Operation, ...]:
         return (partial(Sheet.change, function=function),)

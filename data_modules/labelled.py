@@ -10,11 +10,11 @@ import torch
 
 from data_modules.batches import Maker
 from data_modules.contents import captions, encoded, meta
-from data_modules.decode import Pixels
 from data_modules.pictured import Reader
 from data_modules.reasons import BadSample, Reason
 from data_modules.seeds import hash63
 from data_modules.shards import Sample
+from data_modules.sheet import Sheet
 from data_modules.text import Ids
 from softmask.batch import IGNORE, LabelledBatch
 
@@ -25,8 +25,8 @@ UNKNOWN = (None, "", "-")
 class LabelledItem(NamedTuple):
     """One sample with a class."""
 
-    image: Pixels  # (H, W, 3)
-    input_ids: Ids  # (L,)
+    image: Sheet
+    input_ids: Ids  # L
     label: int
     position: int
     key: str
@@ -65,7 +65,7 @@ class MakeLabelled(Maker):
             "identity": torch.tensor([item.identity for item in items]),
         }
 
-    def labelled(self, sample: Sample, picture: Pixels) -> LabelledItem:
+    def labelled(self, sample: Sample, picture: Sheet) -> LabelledItem:
         """Make what a sample holds beside its pictures.
 
         Args:

@@ -2,9 +2,7 @@
 
 import os
 import signal
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
-from itertools import repeat
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from multiprocessing import parent_process
 from threading import Thread
 from typing import Any
@@ -13,9 +11,11 @@ import cv2
 import torch
 from torch.utils.data import DataLoader
 
+from data_modules.ahead import Ahead
 from data_modules.batches import Batch, Batches, Made, Make, Place, as_sample
+from data_modules.cursor import Cursor
 from data_modules.order import EvaluationPlan, TrainPlan, fitting_devices
-from data_modules.replace import Item, Refusing, Replacing
+from data_modules.replace import Finish, Item, Refusing, Replacing, as_is
 from data_modules.shards import ShardSet
 from softmask.drops import Tally
 from softmask.errors import InputError
@@ -68,8 +68,12 @@ class PairLoader(BatchLoader):
         shards: the training samples.
         plan: the order.
         make: items to a batch.
-        item: a sample to what `make` stacks, or BadSample; samples go as they are unless given.
+        item: a sample to an item, or BadSample; samples go as they are unless given.
+        finish: an item to what `make` stacks, or BadSample.
         tally: counts the samples and those that others stand for.
+        check: told after each batch whether it ends an epoch, stops a run that loses too much; the
+            tally's own unless given.
+        ahead: fetches shards before they are needed.
         workers: processes that make batches; 0 makes them here.
         stop: steps of an epoch when less than the plan's, as Trainer(limit_train_batches) wants.
         same_epoch: give epoch 0 again and again, as Trainer(overfit_batches) wants.
@@ -83,15 +87,27 @@ class PairLoader(BatchLoader):
         *,
         workers: int,
         item: Item = as_sample,
+        finish: Finish = as_is,
         tally: Tally | None = None,
+        check: Callable[[bool], None] | None = None,
+        ahead: Ahead | None = None,
         stop: int | None = None,
         same_epoch: bool = False,
     ) -> None:
         self.plan = plan
         self._cursor = Cursor(plan.steps if stop is None else min(stop, plan.steps), same_epoch)
         self.tally = tally or Tally()
-        fetch = Replacing(shards, item, plan.seed)
-        super().__init__(Batches(fetch, plan, make), self._cursor, workers)
+        self._check = check or self.tally.check
+        fetch = Replacing(shards, item, plan.seed, finish)
+        self._ahead = ahead
+        batches = Batches(fetch, plan, make, None if ahead is None else ahead.reach)
+        super().__init__(batches, self._cursor, workers)
+
+    def close(self) -> None:
+        """End the workers, and what fetches ahead here; a later pass starts new ones."""
+        super().close()
+        if self._ahead is not None:
+            self._ahead.close()
 
     def __len__(self) -> int:
         """Count the steps of a whole epoch, also when the next pass begins in the middle."""
@@ -104,7 +120,7 @@ class PairLoader(BatchLoader):
     def _hand_out(self, batches: Iterator[Made]) -> Iterator[Batch]:
         for batch, drops in batches:
             self.tally.add(self.plan.batch_size, drops)
-            self.tally.check(whole_epoch=self._cursor.step + 1 == self._cursor.stop)
+            self._check(self._cursor.step + 1 == self._cursor.stop)
             # Before the batch leaves: Lightning never comes back after the last one.
             self._cursor.advance()
             yield batch
@@ -151,7 +167,8 @@ class EvaluationLoader(BatchLoader):
         shards: the samples.
         plan: the order.
         make: items to a batch.
-        item: a sample to what `make` stacks, or BadSample; samples go as they are unless given.
+        item: a sample to an item, or BadSample; samples go as they are unless given.
+        finish: an item to what `make` stacks, or BadSample.
         workers: processes that make batches; 0 makes them here.
     """
 
@@ -163,10 +180,11 @@ class EvaluationLoader(BatchLoader):
         *,
         workers: int,
         item: Item = as_sample,
+        finish: Finish = as_is,
     ) -> None:
         self.plan = plan
         places = [(0, step) for step in range(plan.steps)]
-        super().__init__(Batches(Refusing(shards, item), plan, make), places, workers)
+        super().__init__(Batches(Refusing(shards, item, finish), plan, make), places, workers)
 
     def __len__(self) -> int:
         """Count the batches."""
@@ -175,36 +193,6 @@ class EvaluationLoader(BatchLoader):
     def __iter__(self) -> Iterator[Batch]:
         """Give all batches."""
         return (made.batch for made in self._start())
-
-
-@dataclass
-class Cursor:
-    """Where training is; iterating names the places from here to the end of the epoch.
-
-    An object of its own: a loader that held itself would keep its workers until the collector
-    comes, and they end badly then.
-
-    Args:
-        stop: steps of an epoch.
-        same_epoch: name epoch 0 whatever the epoch.
-        epoch: of the next batch.
-        step: of the next batch in its epoch.
-    """
-
-    stop: int
-    same_epoch: bool = False
-    epoch: int = 0
-    step: int = 0
-
-    def __iter__(self) -> Iterator[Place]:
-        """Name the places that are left; fixed now, whatever is handed out meanwhile."""
-        return zip(repeat(0 if self.same_epoch else self.epoch), range(self.step, self.stop))
-
-    def advance(self) -> None:
-        """Count a batch; after an epoch's last comes the next epoch's first."""
-        self.step += 1
-        if self.step >= self.stop:
-            self.epoch, self.step = self.epoch + 1, 0
 
 
 def _raise_errors(batches: Iterator[Made | InputError]) -> Iterator[Made]:

@@ -7,11 +7,11 @@ import torch
 
 from data_modules.batches import Maker
 from data_modules.contents import LEFT, RIGHT, captions, meta, sides
-from data_modules.decode import Pixels
 from data_modules.labelled import LabelledItem, MakeLabelled
 from data_modules.pictured import PicturedData, Reader
 from data_modules.seeds import hash63
 from data_modules.shards import Sample
+from data_modules.sheet import Sheet
 from softmask.batch import TRUTH, TwoImageBatch
 
 
@@ -19,7 +19,7 @@ class TwoImageItem(NamedTuple):
     """One sample of two pictures."""
 
     left: LabelledItem
-    right: Pixels  # (H, W, 3)
+    right: Sheet
     sentence_id: int
 
 

@@ -69,15 +69,11 @@ def write_pairs(
         InputError: if the captions, a picture or an option cannot be used, or the output holds
             another data set or one begun with other arguments.
     """
-    if not 1 <= quality <= 100 or short_side < 0:
-        raise InputError(
-            f"quality is {quality} and short_side {short_side}: give a quality from 1 to 100 and a "
-            "side of 0 or more pixels."
-        )
-    chosen = parse_part(part)
+    recipe, chosen = _recipe(images, short_side, quality), parse_part(part)
     groups = read_annotations(captions or images, format)
     put_into_split(groups, split)
-    arguments = {
+    notes = {"credit": credit, "license": license}
+    arguments = notes | {
         "images": str(images.resolve()),
         "captions (their hash)": fingerprint(groups),
         "shard_size": shard_size,
@@ -86,21 +82,27 @@ def write_pairs(
         "seed": seed,
         "val_share": val_share,
         "test_share": test_share,
-        "credit": credit,
-        "license": license,
         "strip_prefix": strip_prefix,
         "OpenCV": cv2.__version__,  # another encoder, other bytes
     }
     _strip(groups, strip_prefix)
     splits = shuffled_splits(groups, val_share, test_share, seed)
-    jobs = shard_jobs(groups, splits, output, shard_size, Recipe(images, short_side, quality))
+    jobs = shard_jobs(groups, splits, output, shard_size, recipe)
     mine = jobs[chosen.number - 1 :: chosen.of]
     _check_files(mine, captions or images)
     _check_place(splits, output)
     ledger = Ledger(output, "write", chosen, arguments)
     _write(mine, ledger, workers)
-    notes = {name: value for name, value in (("credit", credit), ("license", license)) if value}
-    _join(jobs, splits, ledger, notes)
+    _join(jobs, splits, ledger, {name: note for name, note in notes.items() if note})
+
+
+def _recipe(images: Path, short_side: int, quality: int) -> Recipe:
+    if not 1 <= quality <= 100 or short_side < 0:
+        raise InputError(
+            f"quality is {quality} and short_side {short_side}: give a quality from 1 to 100 and a "
+            "side of 0 or more pixels."
+        )
+    return Recipe(images, short_side, quality)
 
 
 def shrink(data: bytes, short_side: int, quality: int, name: str) -> tuple[bytes, str]:

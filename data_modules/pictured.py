@@ -1,17 +1,21 @@
 """What data modules of pictures with texts share: settings, pictures and tokens of a sample."""
 
+import random
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from data_modules.base import ShardedData, check_sizes
+from data_modules.base import ShardedData
 from data_modules.collate import images_batch, pad_rows
-from data_modules.decode import MAX_PIXELS, Pixels, decode
-from data_modules.image import Distort, Distortion, evaluate
+from data_modules.decode import MAX_PIXELS, Picture, open_picture
+from data_modules.image import Distort, Distortion
 from data_modules.mixture import Source
 from data_modules.seeds import sample_seed
 from data_modules.shards import Sample
+from data_modules.sheet import Sheet
+from data_modules.sizes import check_sizes
 from data_modules.store import StoreOptions
 from data_modules.text import Ids, Text, TextOptions, normalise
 
@@ -40,7 +44,8 @@ class PicturedData(ShardedData):
         val_limit: validate the first samples only.
         max_pixels: larger pictures are not decoded but dropped.
         store: how shards of addresses are fetched and kept.
-        max_drop_rate: share of bad training samples that others replace before the run stops.
+        max_drop_rate: share of bad training samples that others replace before the run stops,
+            counted over all ranks.
     """
 
     def __init__(
@@ -117,8 +122,8 @@ class Reader:
         self.text, self.size, self.max_pixels = text, size, max_pixels
         self.distort, self.seed = distort, seed
 
-    def picture(self, encoded: bytes, sample: Sample, epoch: int, side: str = "") -> Pixels:
-        """Decode a picture and bring it to the square, (size, size, 3).
+    def picture(self, encoded: bytes, sample: Sample, epoch: int, side: str = "") -> Sheet:
+        """Decode a picture and bring it to the square, all but the last pass over its pixels.
 
         Args:
             encoded: its bytes.
@@ -129,16 +134,39 @@ class Reader:
         Raises:
             BadSample: if it cannot be decoded.
         """
-        return self.show(decode(encoded, self.max_pixels), sample, epoch, side)
+        return self.show(self.open(encoded), sample, epoch, side)
 
-    def show(self, pixels: Pixels, sample: Sample, epoch: int, side: str = "") -> Pixels:
-        """Bring a decoded picture to the square, as `picture` does, (size, size, 3)."""
+    def open(self, encoded: bytes) -> Picture:
+        """Read a picture's header.
+
+        Raises:
+            BadSample: if it is no picture, or too large.
+        """
+        return open_picture(encoded, self.max_pixels)
+
+    def show(self, picture: Picture, sample: Sample, epoch: int, side: str = "") -> Sheet:
+        """Decode an opened picture and bring it to the square, as `picture` does.
+
+        Raises:
+            BadSample: if it cannot be decoded.
+        """
         if self.distort is None:
-            return evaluate(pixels, self.size)
-        return self.distort(pixels, sample_seed(self.seed, epoch, sample.draws + side))
+            return Sheet(picture.decode(), self.size)
+        rng = self.rng(sample, epoch, side)
+        sheet = self.distort.cut(picture.decode_crop(partial(self.distort.crop, rng=rng)), rng)
+        self.distort.change(sheet, rng)
+        return sheet
+
+    def rng(self, sample: Sample, epoch: int, side: str = "") -> random.Random:
+        """Give the random numbers of a picture's distortion; `side` as in `picture`."""
+        return random.Random(sample_seed(self.seed, epoch, sample.draws + side))
+
+    def word_rng(self, sample: Sample, epoch: int) -> random.Random:
+        """Give those of masks and soft-mask words, which are not the picture's."""
+        return random.Random(sample_seed(self.seed, epoch, sample.draws) | 1 << 63)
 
     def tokens(self, text: str) -> Ids:
-        """Tokenise a text, (L,).
+        """Tokenise a text, L ids.
 
         Raises:
             BadSample: if nothing of it is left.
@@ -151,8 +179,8 @@ class Reader:
         options = self.text.options
         return options.max_tokens if options.pad_to_max else None
 
-    def images(self, pictures: Sequence[Pixels]) -> Tensor:
-        """Stack pictures, (B, 3, H, W)."""
+    def images(self, pictures: Sequence[Sheet]) -> Tensor:
+        """Lay pictures into a batch, (B, 3, H, W)."""
         return images_batch(pictures)
 
     def pad(self, rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:

@@ -1,7 +1,5 @@
 """Words to pieces, remembered: most captions are made of words seen before."""
 
-from typing import NamedTuple
-
 from tokenizers import Encoding, Tokenizer
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
@@ -11,12 +9,9 @@ from softmask.tokenizer import PreTrainedTokenizerBase
 
 MOST_WORDS = 1 << 16  # about 20 MB in each worker
 
-
-class Pieces(NamedTuple):
-    """What a text is cut into."""
-
-    ids: tuple[int, ...]
-    content: tuple[bool, ...]  # of a word that names something
+Ids = tuple[int, ...]
+Content = tuple[bool, ...]
+"""Of each piece, whether its whole word names something."""
 
 
 class WordPieces:
@@ -34,40 +29,48 @@ class WordPieces:
         self._by_word = isinstance(self._tokenizer.pre_tokenizer, BertPreTokenizer) and isinstance(
             self._tokenizer.normalizer, BertNormalizer
         )
-        self._known: dict[str, Pieces] = {}
+        # Apart, for few ask for content, and what is looked up for each word should be small.
+        self._ids: dict[str, Ids] = {}
+        self._contents: dict[str, Content] = {}
 
-    def __call__(self, caption: str, room: int) -> Pieces:
+    def ids(self, caption: str, room: int) -> list[int]:
         """Cut a caption of words with single spaces between.
 
         Args:
             caption: from `normalise`.
             room: pieces to give at most.
         """
-        if not self._by_word:
-            whole = self._cut(caption)
-            return Pieces(whole.ids[:room], whole.content[:room])
-        ids: list[int] = []
-        content: list[bool] = []
-        for word in caption.split(" "):
-            found = self._known.get(word) or self._learn(word)
-            ids += found.ids
-            content += found.content
+        known, ids = self._ids, list[int]()
+        for word in self._words(caption):
+            ids += known.get(word) or self._learn(word)[0]
             if len(ids) >= room:
                 break
-        return Pieces(tuple(ids[:room]), tuple(content[:room]))
+        return ids[:room]
 
-    def _learn(self, word: str) -> Pieces:
-        if len(self._known) >= MOST_WORDS:
-            self._known.clear()
-        self._known[word] = self._cut(word)
-        return self._known[word]
+    def content(self, caption: str, room: int) -> list[bool]:
+        """Tell for each of `ids` whether it is part of a word that names something."""
+        known, content = self._contents, list[bool]()
+        for word in self._words(caption):
+            content += known.get(word) or self._learn(word)[1]
+            if len(content) >= room:
+                break
+        return content[:room]
 
-    def _cut(self, text: str) -> Pieces:
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        return Pieces(tuple(encoding.ids), _content(text, encoding))
+    def _words(self, caption: str) -> list[str]:
+        return caption.split(" ") if self._by_word else [caption]
+
+    def _learn(self, word: str) -> tuple[Ids, Content]:
+        encoding = self._tokenizer.encode(word, add_special_tokens=False)
+        ids, content = tuple(encoding.ids), _content(word, encoding)
+        if self._by_word:
+            if len(self._ids) >= MOST_WORDS:
+                self._ids.clear()
+                self._contents.clear()
+            self._ids[word], self._contents[word] = ids, content
+        return ids, content
 
 
-def _content(text: str, encoding: Encoding) -> tuple[bool, ...]:
+def _content(text: str, encoding: Encoding) -> Content:
     """Tell for each piece whether its whole word is content."""
     words = encoding.word_ids
     spans: dict[int | None, tuple[int, int]] = {}

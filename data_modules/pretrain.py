@@ -1,21 +1,22 @@
 """Image-caption pairs for pretraining, and pictures with all captions to evaluate it."""
 
+import random
 from collections.abc import Sequence
-
-import numpy as np
+from functools import partial
+from typing import NamedTuple
 
 from data_modules.batches import Maker
 from data_modules.captioned import MakeCaptioned, MakePairs
-from data_modules.collate import PretrainItem, pretrain_batch
+from data_modules.collate import PairText, PretrainItem, pretrain_batch
 from data_modules.contents import contents
-from data_modules.decode import MAX_PIXELS, decode
-from data_modules.image import Distortion, evaluate
+from data_modules.decode import MAX_PIXELS, Picture
+from data_modules.image import Distortion
 from data_modules.mixture import Source
 from data_modules.pictured import PicturedData
-from data_modules.seeds import sample_seed
 from data_modules.shards import Sample
+from data_modules.sheet import Sheet
 from data_modules.store import StoreOptions
-from data_modules.text import TextOptions
+from data_modules.text import TextDraw, TextOptions
 from softmask.batch import PretrainBatch
 
 
@@ -40,7 +41,8 @@ class PretrainData(PicturedData):
         val_limit: validate the first pairs only.
         max_pixels: larger pictures are not decoded but dropped.
         store: how shards of addresses are fetched and kept.
-        max_drop_rate: share of bad training pairs that others replace before the run stops.
+        max_drop_rate: share of bad training pairs that others replace before the run stops,
+            counted over all ranks.
     """
 
     def __init__(
@@ -92,29 +94,50 @@ class PretrainData(PicturedData):
         return MakeCaptioned(self.plain())
 
 
+class Begun(NamedTuple):
+    """A training pair whose picture is still encoded."""
+
+    picture: Picture
+    rng: random.Random
+    """Of the picture's distortion."""
+    text: PairText
+    draw: TextDraw
+
+
 class MakePretrain(Maker):
     """Samples to a PretrainBatch: distorted pictures, masked captions, drawn by seed, epoch, key.
 
     Args:
-        pairs: the maker of pairs, which distorts.
+        pairs: the maker of pairs, whose reader distorts.
         clean_image: add undistorted pictures.
     """
 
     def __init__(self, pairs: MakePairs, clean_image: bool) -> None:
-        self.pairs, self.reader, self.clean_image = pairs, pairs.reader, clean_image
+        assert pairs.reader.distort is not None
+        self.pairs, self.reader, self.distort = pairs, pairs.reader, pairs.reader.distort
+        self.clean_image = clean_image
 
-    def item(self, sample: Sample, epoch: int) -> PretrainItem:
-        """Make one augmented pair, or raise BadSample."""
-        seed = sample_seed(self.reader.seed, epoch, sample.draws)
-        rng = np.random.default_rng([seed, 1])  # not the stream of the picture
+    def item(self, sample: Sample, epoch: int) -> Begun:
+        """Begin one augmented pair, or raise BadSample."""
         found = contents(sample)
-        pixels = decode(found.image, self.reader.max_pixels)
-        shown = self.reader.show(pixels, sample, epoch)
-        pair, encoded = self.pairs.pair(sample, epoch, found, shown)
-        draw = self.reader.text.draw(encoded, rng)
-        clean = evaluate(pixels, self.reader.size) if self.clean_image else None
-        return PretrainItem(pair, draw, clean)
+        picture = self.reader.open(found.image)
+        text, encoded = self.pairs.text(sample, epoch, found)
+        draw = self.reader.text.draw(encoded, self.reader.word_rng(sample, epoch))
+        return Begun(picture, self.reader.rng(sample, epoch), text, draw)
+
+    def finish(self, item: Begun) -> PretrainItem:
+        """Decode, or raise BadSample."""
+        crop = partial(self.distort.crop, rng=item.rng)
+        if not self.clean_image:
+            sheet, clean = self.distort.cut(item.picture.decode_crop(crop), item.rng), None
+        else:
+            pixels = item.picture.decode()
+            sheet = self.distort.cut(pixels[crop(*pixels.shape[:2])], item.rng)
+            clean = Sheet(pixels, self.reader.size)
+        return PretrainItem(sheet, clean, item.text, item.draw, item.rng)
 
     def batch(self, items: Sequence[PretrainItem], epoch: int) -> PretrainBatch:  # noqa: ARG002
-        """Stack augmented pairs."""
+        """Distort and stack pairs."""
+        for item in items:
+            self.distort.change(item.image, item.rng)
         return pretrain_batch(items, self.reader.text.pad, self.reader.length)

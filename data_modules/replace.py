@@ -5,7 +5,7 @@ Evaluation refuses: figures of a part of a test set compare with nothing.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -17,7 +17,10 @@ from softmask.drops import Drop
 from softmask.errors import InputError
 
 Item = Callable[[Sample, int], Any]
-"""A sample and the epoch to what a batch is stacked from; may raise BadSample."""
+"""A sample and the epoch to an item, all but its long work done; may raise BadSample."""
+Finish = Callable[[Any], Any]
+"""An item to what a batch is stacked from; may raise BadSample. A batch begins all its items before
+it finishes the first: code and tables of the short work stay in the processor's caches then."""
 
 TRIES = 16
 NEAR = 8  # tries that stay in the sample's shard: it is open, and may be the only one here
@@ -30,30 +33,48 @@ class Fetched(NamedTuple):
     drop: Drop | None = None
 
 
+def as_is(item: Any) -> Any:  # noqa: ANN401 (one type in, the same out)
+    """Finish an item that has no long work."""
+    return item
+
+
 class Replacing:
     """Reads training samples.
 
     Args:
         shards: the samples.
-        item: makes what a batch is stacked from.
+        item: begins what a batch is stacked from.
         seed: of the run.
+        finish: ends it.
     """
 
-    def __init__(self, shards: ShardSet, item: Item, seed: int) -> None:
-        self.shards, self.item, self.seed = shards, item, seed
+    def __init__(self, shards: ShardSet, item: Item, seed: int, finish: Finish = as_is) -> None:
+        self.shards, self.item, self.seed, self.finish = shards, item, seed, finish
         self._ends = list(accumulate(shards.counts))
 
-    def __call__(self, position: int, epoch: int, step: int) -> Fetched:
-        """Give a position's item, or another one's by a rule that knows no rank and no worker.
+    def __call__(self, positions: Iterable[int], epoch: int, step: int) -> list[Fetched]:
+        """Give the items of positions, or others' by a rule that knows no rank and no worker.
 
         Raises:
             InputError: if no good sample is found, or a shard is gone.
         """
-        drop = None
+        running = [self._fetch(position, epoch, step) for position in positions]
+        for each in running:
+            next(each)
+        return [fetched for each in running if (fetched := next(each))]
+
+    def _fetch(self, position: int, epoch: int, step: int) -> Iterator[Fetched | None]:
+        """Give None when an item is begun for the first time, then what came of it."""
+        drop, begun = None, False
         for attempt in range(TRIES):
             sample = self.shards.read(self.substitute(position, epoch, attempt))
             try:
-                return Fetched(self.item(sample, epoch), drop)
+                item = self.item(sample, epoch)
+                if not begun:
+                    begun = True
+                    yield None
+                yield Fetched(self.finish(item), drop)
+                return
             except BadSample as bad:
                 # A bad substitute is counted at its own turn.
                 drop = drop or _drop(sample, bad, epoch, step)
@@ -82,21 +103,25 @@ class Refusing:
 
     Args:
         shards: the samples.
-        item: makes what a batch is stacked from.
+        item: begins what a batch is stacked from.
+        finish: ends it.
     """
 
-    def __init__(self, shards: ShardSet, item: Item) -> None:
-        self.shards, self.item = shards, item
+    def __init__(self, shards: ShardSet, item: Item, finish: Finish = as_is) -> None:
+        self.shards, self.item, self.finish = shards, item, finish
 
-    def __call__(self, position: int, epoch: int, step: int) -> Fetched:  # noqa: ARG002 (as above)
-        """Give a position's item.
+    def __call__(self, positions: Iterable[int], epoch: int, step: int) -> list[Fetched]:  # noqa: ARG002 (as above)
+        """Give the items of positions.
 
         Raises:
-            InputError: if its sample is bad, or its shard is gone.
+            InputError: if a sample is bad, or its shard is gone.
         """
+        return [self._fetch(position, epoch) for position in positions]
+
+    def _fetch(self, position: int, epoch: int) -> Fetched:
         sample = self.shards.read(position)
         try:
-            return Fetched(self.item(sample, epoch))
+            return Fetched(self.finish(self.item(sample, epoch)))
         except BadSample as bad:
             raise InputError(
                 f"The {source(sample)} {bad.detail} ({bad.reason}), and evaluation leaves nothing "

@@ -53,9 +53,13 @@ class TarShard:
         if self._descriptor is None:
             self._descriptor = os.open(self.file, os.O_RDONLY)
         key, members = self._samples[number]
-        # pread has no file position, so a forked worker cannot disturb its siblings.
+        start = min(member.offset for member in members.values())
+        stop = max(member.offset + member.size for member in members.values())
+        # At once, for members lie side by side; pread has no file position, so a forked worker
+        # cannot disturb its siblings.
+        data = os.pread(self._descriptor, stop - start, start)
         return key, {
-            column: os.pread(self._descriptor, member.size, member.offset)
+            column: data[member.offset - start : member.offset - start + member.size]
             for column, member in members.items()
         }
 

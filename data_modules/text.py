@@ -1,13 +1,13 @@
 """Captions as tokens: normalised, tokenised, masked by BERT's rule, words picked for soft masks.
 
-L tokens of one caption, [CLS] first; M of them to predict; S words for soft masks.
+L tokens of one caption, [CLS] first; M of them to predict; S words for soft masks. Captions are
+short, so their tokens are plain numbers: arrays this small cost more to handle than to compute.
 """
 
+import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
 
 from data_modules.pieces import WordPieces
 from data_modules.reasons import BadSample, Reason
@@ -16,7 +16,7 @@ from softmask.captions import normalise as normalise
 from softmask.errors import InputError
 from softmask.tokenizer import load_tokenizer
 
-Ids = NDArray[np.int64]
+Ids = Sequence[int]
 
 
 @dataclass(frozen=True)
@@ -64,28 +64,28 @@ class TextOptions:
 class Encoded(NamedTuple):
     """A caption's tokens."""
 
-    ids: Ids  # (L,)
-    ordinary: NDArray[np.bool_]  # (L,) no [CLS], [SEP] or [PAD]
-    content: NDArray[np.bool_]  # (L,) of a word that names something
+    ids: Ids  # L
+    ordinary: Ids  # positions: no [CLS], [SEP] or [PAD]
+    content: Ids  # positions of words that name something; none for "any" words
 
 
 class Masked(NamedTuple):
     """One masking draw."""
 
-    ids: Ids  # (L,)
-    at: Ids  # (M,) positions to predict
-    labels: Ids  # (M,) ids before masking
+    ids: Ids  # L
+    at: Ids  # M positions to predict
+    labels: Ids  # M ids before masking
 
 
 class TextDraw(NamedTuple):
     """One caption as a training step reads it; None where the batch leaves the key out."""
 
-    input_ids: Ids  # (L,)
-    mlm_at: Ids  # (M,)
-    mlm_labels: Ids  # (M,)
-    words: Ids  # (S,)
-    mlm_ids: Ids | None  # (L,)
-    clean_ids: Ids | None  # (L,)
+    input_ids: Ids  # L
+    mlm_at: Ids  # M
+    mlm_labels: Ids  # M
+    words: Ids  # S
+    mlm_ids: Ids | None  # L
+    clean_ids: Ids | None  # L
 
 
 class Text:
@@ -103,6 +103,7 @@ class Text:
         self._cls = int(self._tokenizer.cls_token_id)
         self._sep = int(self._tokenizer.sep_token_id)
         self._mask = int(self._tokenizer.mask_token_id)
+        self._vocabulary = len(self._tokenizer)
 
     def encode(self, caption: str) -> Encoded:
         """Tokenise a normalised caption.
@@ -114,18 +115,21 @@ class Text:
             BadSample: if nothing of the caption is left.
         """
         room = self.options.max_tokens - 1 - self.options.sep
-        pieces, names = self._pieces(caption, room)
-        ids = np.array([self._cls, *pieces, *[self._sep] * self.options.sep], dtype=np.int64)
-        content = np.zeros(len(ids), dtype=bool)
-        content[1 : len(pieces) + 1] = names
-        ordinary = (ids != self._cls) & (ids != self._sep) & (ids != self.pad)
-        if not ordinary.any():  # nothing, or "[PAD]" and its like written out
+        pieces = self._pieces.ids(caption, room)
+        ids = [self._cls, *pieces, *[self._sep] * self.options.sep]
+        special = (self._cls, self._sep, self.pad)
+        ordinary = [place for place, token in enumerate(ids) if token not in special]
+        content: Ids = ()
+        if self.options.soft_words == "content":
+            names = self._pieces.content(caption, room)
+            content = [place for place in ordinary if names[place - 1]]
+        if not ordinary:  # nothing, or "[PAD]" and its like written out
             raise BadSample(
                 Reason.EMPTY_CAPTION, f"has a caption without a token: {caption[:80]!r}"
             )
-        return Encoded(ids, ordinary, content & ordinary)
+        return Encoded(ids, ordinary, content)
 
-    def draw(self, encoded: Encoded, rng: np.random.Generator) -> TextDraw:
+    def draw(self, encoded: Encoded, rng: random.Random) -> TextDraw:
         """Mask a caption and pick its words for one training step.
 
         Args:
@@ -149,23 +153,22 @@ class Text:
             clean_ids=encoded.ids if options.teacher_clean and options.augment != "none" else None,
         )
 
-    def mask(self, encoded: Encoded, ratio: float, rng: np.random.Generator) -> Masked:
+    def mask(self, encoded: Encoded, ratio: float, rng: random.Random) -> Masked:
         """Choose tokens; 80 % become [MASK], 10 % a random id, 10 % stay (BERT's rule)."""
-        chosen = (rng.random(len(encoded.ids)) < ratio) & encoded.ordinary
-        (at,) = chosen.nonzero()
-        fate = rng.random(len(at))
-        random_ids = rng.integers(0, len(self._tokenizer), size=len(at))
-        labels = encoded.ids[at]
-        ids = encoded.ids.copy()
-        ids[at] = np.where(fate < 0.8, self._mask, np.where(fate < 0.9, random_ids, labels))
-        return Masked(ids, at, labels)
+        ids = list(encoded.ids)
+        at = [place for place in encoded.ordinary if rng.random() < ratio]
+        for place in at:
+            fate = rng.random()
+            if fate < 0.8:
+                ids[place] = self._mask
+            elif fate < 0.9:
+                ids[place] = rng.randrange(self._vocabulary)
+        return Masked(ids, at, [encoded.ids[place] for place in at])
 
-    def pick_words(self, encoded: Encoded, input_ids: Ids, rng: np.random.Generator) -> Ids:
-        """Draw the positions of soft-mask words with replacement, (S,)."""
-        eligible = encoded.ordinary
+    def pick_words(self, encoded: Encoded, input_ids: Ids, rng: random.Random) -> Ids:
+        """Draw the positions of soft-mask words with replacement, S of them."""
+        places = encoded.ordinary
         if self.options.soft_words == "content":
-            content = encoded.content & (input_ids != self._mask)
-            eligible = content if content.any() else eligible
-        (places,) = eligible.nonzero()
-        # What rng.choice does, in a third of its time.
-        return places[rng.integers(0, len(places), size=self.options.masks_per_pair)]
+            unmasked = [place for place in encoded.content if input_ids[place] != self._mask]
+            places = unmasked or places
+        return rng.choices(places, k=self.options.masks_per_pair)

@@ -1,80 +1,102 @@
 """Colours, sharpness and sides of training pictures.
 
-P is a picture, (H, W, 3) RGB or (H, W) gray, uint8. Changes that are linear in the colours are kept
-as matrices, (3, 4) with the offset last, so that any number of them costs one pass over P.
+P is a picture, (H, W, 3) RGB or (H, W) gray, uint8. Changes that are linear in the colours join in
+one matrix, (3, 4) with the offset last, so that any number of them costs one pass over P.
 """
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from data_modules.decode import Pixels
 
-Matrix = NDArray[np.float64]
-
-LUMA = np.array([0.299, 0.587, 0.114])
-SAME = np.eye(3, 4)
-EVEN = np.full((3, 3), 1 / 3)
-UPRIGHT = np.eye(3) - EVEN
-# Turns the plane of colours by a right angle about the gray axis.
-QUARTER = np.array([[0, -1, 1], [1, 0, -1], [-1, 1, 0]]) / math.sqrt(3)
+LUMA = (0.299, 0.587, 0.114)
 FAINT = 0.25  # a blur of less than this sigma in pixels changes nothing that 8 bits hold
 
 
-def brightness(made: Matrix, factor: float, mean: Matrix) -> Matrix:  # noqa: ARG001 (as below)
-    """Blend what a matrix makes with black."""
-    return made * factor
+class Jitter(NamedTuple):
+    """Four changes of colour in a row, each as torchvision's but without a cut between them.
+
+    Each is linear, and brightness and contrast, which treat all colours alike, change places with
+    the others. So two questions are all that their order leaves.
+    """
+
+    brightness: float = 1.0
+    """Times all colours."""
+    contrast: float = 1.0
+    """Blends with the picture's mean gray."""
+    saturation: float = 1.0
+    """Blends with the gray picture."""
+    hue: float = 0.0
+    """Turns about the gray axis; a third makes red green."""
+    hue_before_contrast: bool = False
+    hue_before_saturation: bool = False
+
+    def matrix(self, mean: Sequence[float]) -> list[list[float]]:
+        """Join all in (3, 4), plain numbers: arrays this small cost more than what they compute.
+
+        Args:
+            mean: of the picture's red, green and blue.
+        """
+        even = (1 - math.cos(2 * math.pi * self.hue)) / 3
+        odd = math.sin(2 * math.pi * self.hue) / math.sqrt(3)
+        own, after, before = 1 - 2 * even, even - odd, even + odd
+        red, green, blue = LUMA
+        # What turned colours look like in gray.
+        turned = (
+            red * own + green * before + blue * after,
+            red * after + green * own + blue * before,
+            red * before + green * after + blue * own,
+        )
+        kept, lost = self.saturation, 1 - self.saturation
+        r, g, b = (lost * each for each in (turned if self.hue_before_saturation else LUMA))
+        rows = (
+            (kept * own + r, kept * after + g, kept * before + b),
+            (kept * before + r, kept * own + g, kept * after + b),
+            (kept * after + r, kept * before + g, kept * own + b),
+        )
+        gray = sum(each * value for each, value in zip(self._gray(rows), mean, strict=True))
+        gain, offset = self.brightness * self.contrast, self.brightness * (1 - self.contrast) * gray
+        return [[gain * x, gain * y, gain * z, offset] for x, y, z in rows]
+
+    def _gray(self, rows: Iterable[Sequence[float]]) -> Sequence[float]:
+        """Give the weights of the gray that contrast blends with; saturation leaves gray alone."""
+        if not self.hue_before_contrast:
+            return LUMA
+        return [
+            sum(luma * each for luma, each in zip(LUMA, column, strict=True))
+            for column in zip(*rows, strict=True)
+        ]
 
 
-def contrast(made: Matrix, factor: float, mean: Matrix) -> Matrix:
-    """Blend it with its mean gray."""
-    blended = made * factor
-    blended[:, 3] += (1 - factor) * float(LUMA @ (made @ mean))
-    return blended
-
-
-def saturation(made: Matrix, factor: float, mean: Matrix) -> Matrix:  # noqa: ARG001 (as above)
-    """Blend it with its gray picture."""
-    blended: Matrix = made * factor + (1 - factor) * (LUMA @ made)
-    return blended
-
-
-def hue(made: Matrix, turns: float, mean: Matrix) -> Matrix:  # noqa: ARG001 (as above)
-    """Turn its colours about the gray axis; a third makes red green."""
-    angle = 2 * math.pi * turns
-    turned: Matrix = (math.cos(angle) * UPRIGHT + EVEN + math.sin(angle) * QUARTER) @ made
-    return turned
-
-
-def jitter(mean: Matrix, strengths: Sequence[float], rng: random.Random) -> Matrix:
-    """Draw brightness, contrast, saturation and hue, and join them in a drawn order.
+def draw_jitter(strengths: tuple[float, float, float, float], rng: random.Random) -> Jitter:
+    """Draw brightness, contrast, saturation and hue and their order.
 
     Args:
-        mean: of the picture's colours, then 1, (4,): contrast blends with it.
-        strengths: of the four; 0 leaves one out.
+        strengths: of the four.
         rng: of the picture.
     """
-    steps = [
-        (step, rng.uniform(max(least, middle - most), middle + most))
-        for (step, middle, least), most in zip(STEPS, strengths, strict=True)
-        if most > 0
-    ]
-    rng.shuffle(steps)
-    joined = SAME
-    for step, amount in steps:
-        joined = step(joined, amount, mean)
-    return joined
+    brightness, contrast, saturation, hue = strengths
+    places = [rng.random() for _ in ("contrast", "saturation", "hue")]
+    return Jitter(
+        brightness=rng.uniform(max(0, 1 - brightness), 1 + brightness),
+        contrast=rng.uniform(max(0, 1 - contrast), 1 + contrast),
+        saturation=rng.uniform(max(0, 1 - saturation), 1 + saturation),
+        hue=rng.uniform(-hue, hue),
+        hue_before_contrast=places[2] < places[0],
+        hue_before_saturation=places[2] < places[1],
+    )
 
 
-def colour(pixels: Pixels, matrix: Matrix | None, *, gray: bool) -> Pixels:
-    """Apply a matrix of colours to (H, W, 3), and make it gray, (H, W), in the same pass."""
-    if matrix is None:
-        return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8) if gray else pixels
-    return np.asarray(cv2.transform(pixels, LUMA[None] @ matrix if gray else matrix), np.uint8)
+def colour(pixels: Pixels, matrix: list[list[float]] | None, *, gray: bool) -> Pixels:
+    """Apply a matrix of colours to (H, W, 3), then make it gray, (H, W), where wanted."""
+    if matrix is not None:
+        pixels = np.asarray(cv2.transform(pixels, np.array(matrix)), np.uint8)
+    return np.asarray(cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY), np.uint8) if gray else pixels
 
 
 def mirror(pixels: Pixels) -> Pixels:
@@ -116,12 +138,10 @@ def brighten(pixels: Pixels, factor: float) -> Pixels:
 
 
 def sharpen(pixels: Pixels, factor: float) -> Pixels:
-    """Blend P with itself smoothed, as PIL does: factor * P + (1 - factor) * smooth."""
-    smooth = np.array([[1, 1, 1], [1, 5, 1], [1, 1, 1]]) / 13
-    kernel = (1 - factor) * smooth
-    kernel[1, 1] += factor
-    return np.asarray(cv2.filter2D(pixels, -1, kernel), np.uint8)
+    """Blend P with itself smoothed, as PIL does: factor * P + (1 - factor) * smooth.
 
-
-# What a draw does, the amount that changes nothing, and the least amount.
-STEPS = ((brightness, 1, 0), (contrast, 1, 0), (saturation, 1, 0), (hue, 0, -1))
+    Of smooth's weights, 5 / 13 in the middle and 1 / 13 around, 9 / 13 are an even mean.
+    """
+    mean = cv2.blur(pixels, (3, 3))
+    share = (1 - factor) * 9 / 13
+    return np.asarray(cv2.addWeighted(pixels, 1 - share, mean, share, 0), np.uint8)

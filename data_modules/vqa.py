@@ -3,11 +3,11 @@
 from dataclasses import replace
 
 from data_modules.answered import MakeAnswered, MakeQuestions
-from data_modules.base import check_sizes
 from data_modules.decode import MAX_PIXELS
 from data_modules.image import Distortion
 from data_modules.mixture import Source
 from data_modules.pictured import FINE_TUNING, PicturedData, Reader
+from data_modules.sizes import check_sizes
 from data_modules.store import StoreOptions
 from data_modules.text import Text, TextOptions
 

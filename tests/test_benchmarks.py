@@ -13,6 +13,7 @@ from data_modules.shards import ShardSet
 from data_modules.write import write_shards
 
 KEYS = {"ours", "naive", "decode", "machine", "commit", "naive_over_ours", "ours_over_decode"}
+KEYS |= {"decode_dropped", "ours_over_decode_dropped"}
 
 
 def test_both_pipelines_have_the_same_operations():
@@ -73,6 +74,7 @@ def test_loader_writes_its_result(tmp_path, capsys):
 
 def test_report_says_what_was_missed():
     result = {"pictures": "x", "mean_sides": [3, 2], "size": 8, "ours": 1, "naive": 1, "decode": 1}
+    result |= {"decode_dropped": 1, "ours_over_decode_dropped": 3.5}
     said = loader.report({**result, "naive_over_ours": 5.5, "ours_over_decode": 2.5})
     assert "5.50, at least 5 wanted: met" in said
     assert "2.50, at most 2 wanted: missed" in said

@@ -77,7 +77,10 @@ def checkpoint(path: Path) -> dict:
 
 
 def check_report(report: dict) -> None:
-    outer = {"corpus", "test_size", "captions", "chance_r1", "itc", "itm", "train_seconds", "steps"}
+    outer = {
+        *("corpus", "data", "test_size", "captions", "chance_r1", "itc", "itm"),
+        *("train_seconds", "steps"),
+    }
     assert set(report) == outer | {"parameters"}
     for score in ("itc", "itm"):
         assert set(report[score]) == {"i2t", "t2i"}
@@ -94,6 +97,9 @@ def test_report_of_a_run_that_is_tested_after_it(fitted, corpus, last):
     check_report(report)
     assert report["corpus"] == str(corpus / "test")
     assert (report["test_size"], report["captions"], report["steps"]) == (6, 6, 4)
+    splits = ("train", "val", "test")
+    known = {each: json.loads((corpus / each / "index.json").read_text()) for each in splits}
+    assert report["data"] == {split: index["hash"] for split, index in known.items()}
     assert report["chance_r1"] == pytest.approx(1 / 6)
     assert 0 < report["train_seconds"] < 120
     state = checkpoint(last)["state_dict"]

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from data_modules.decode import decode
-from data_modules.image import evaluate
+from data_modules.sheet import Sheet
 from data_modules.text import Text, TextOptions
 from softmask.captions import CaptionOptions, Captions
 from softmask.pictures import read_picture, resize
@@ -19,7 +19,7 @@ def test_pixels_are_the_data_modules(tmp_path, kind, mode, size):
     noise = np.random.default_rng(0).integers(0, 256, (size, size + 7, *channels), dtype=np.uint8)
     path = tmp_path / "a.bin"
     Image.fromarray(noise).save(path, format=kind)
-    expected = evaluate(decode(path.read_bytes()), 32)
+    expected = Sheet(decode(path.read_bytes()), 32).lay()
     assert np.array_equal(resize(read_picture(path), 32), expected)
 
 
@@ -33,7 +33,7 @@ def test_jpegs_differ_by_no_more_than_two_decoders_rounding(tmp_path, quality, t
         exif[0x0112] = 6
     path = tmp_path / "a.jpg"
     image.save(path, quality=quality, exif=exif)
-    expected = evaluate(decode(path.read_bytes()), 32).astype(int)
+    expected = Sheet(decode(path.read_bytes()), 32).lay().astype(int)
     found = resize(read_picture(path), 32).astype(int)
     assert found.shape == (32, 32, 3)
     assert np.abs(found - expected).max() <= 2
@@ -51,7 +51,7 @@ def test_tokens_are_the_data_modules(text, sep):
     captions = Captions(load_tokenizer(), CaptionOptions(sep=sep))
     expected = Text(options).encode(normalise(text, options.max_words)).ids
     ids, mask = captions.encode([text, "a"])
-    assert ids[0].tolist() == expected.tolist()
+    assert ids[0].tolist() == expected
     assert mask.sum(dim=1).tolist() == [len(expected), 2 + sep]
     words = captions.words(text)
     places = [place for word in words for place in range(word.start, word.stop)]

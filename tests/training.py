@@ -127,3 +127,13 @@ def trainer(**options: Any) -> L.Trainer:
     return L.Trainer(
         **{**plain, **dict.fromkeys(off, False), "use_distributed_sampler": False, **options}
     )
+
+
+class AloneStrategy:
+    """For a trainer that only says which rank it is: sums over ranks stay this one's."""
+
+    root_device = "cpu"
+
+    def reduce(self, tensor: torch.Tensor, reduce_op: str) -> torch.Tensor:
+        assert reduce_op == "sum"
+        return tensor

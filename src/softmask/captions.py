@@ -24,7 +24,7 @@ def normalise(caption: str, max_words: int) -> str:
     Control characters become spaces; what shows nothing at all (byte order marks, zero-width
     spaces, direction marks, halves of characters) goes without a trace.
     """
-    text = unicodedata.normalize("NFKC", caption)
+    text = caption if caption.isascii() else unicodedata.normalize("NFKC", caption)
     if not text.isprintable():
         text = "".join(letter if is_shown(letter) else _instead(letter) for letter in text)
     return " ".join(text.split()[:max_words])

@@ -52,7 +52,7 @@ class Tally:
         fresh, self._fresh = self._fresh, []
         return fresh
 
-    def check(self, *, whole_epoch: bool) -> None:
+    def check(self, whole_epoch: bool) -> None:
         """Stop a run that loses too much.
 
         Args:

@@ -9,6 +9,7 @@ from typing import Any
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
@@ -20,13 +21,38 @@ Picture = str | Path | Image.Image | NDArray[Any]
 
 
 def resize(pixels: Pixels, size: int) -> Pixels:
-    """Resize to a square, bicubic as ALBEF does; shrinking more than 2x averages areas instead.
+    """Resize (H, W, 3) to a square, bicubic by Pillow's rule, as ALBEF does."""
+    out = np.empty((size, size, 3), np.uint8)
+    # What a user hands over may be mirrored, or locked.
+    spread(np.require(pixels, requirements=["C", "W"]), out)
+    return out
 
-    Without it OpenCV's bicubic would skip pixels.
+
+def spread(pixels: Pixels, out: Pixels) -> None:
+    """Resize a picture to a square that is there already, a part of a batch for instance.
+
+    Args:
+        pixels: (H, W, 3), or (H, W) gray, in one block of memory.
+        out: (S, S, 3) or (S, S), written.
     """
-    shrink = min(pixels.shape[:2]) > 2 * size
-    method = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(pixels, (size, size), interpolation=method), np.uint8)
+    height, width = pixels.shape[:2]
+    size = len(out)
+    if height == width == size:
+        out[:] = pixels
+    elif pixels.ndim == 2 and height <= size and width <= size:
+        # Of one channel three times as fast, and a little sharper than Pillow's.
+        cv2.resize(pixels, (size, size), dst=out, interpolation=cv2.INTER_CUBIC)
+    else:
+        # What torch's interpolate(antialias=True) calls, which cannot write where it is told to.
+        torch.ops.aten._upsample_bicubic2d_aa.out(
+            _as_batch(pixels), [size, size], False, None, None, out=_as_batch(out)
+        )
+
+
+def _as_batch(pixels: Pixels) -> torch.Tensor:
+    """See (H, W, 3) or (H, W) as (1, C, H, W)."""
+    height, width = pixels.shape[:2]
+    return torch.from_numpy(pixels).view(1, height, width, -1).permute(0, 3, 1, 2)
 
 
 def flatten(image: Image.Image) -> Pixels:
@@ -36,10 +62,10 @@ def flatten(image: Image.Image) -> Pixels:
         gray = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
         return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8)
     if not image.has_transparency_data:
-        return np.asarray(image.convert("RGB"), np.uint8)
+        return np.array(image.convert("RGB"), np.uint8)
     above = image.convert("RGBA")
     white = Image.new("RGBA", above.size, (255, 255, 255, 255))
-    return np.asarray(Image.alpha_composite(white, above).convert("RGB"), np.uint8)
+    return np.array(Image.alpha_composite(white, above).convert("RGB"), np.uint8)
 
 
 def read_picture(picture: Picture) -> Pixels:

@@ -5,6 +5,7 @@ import pytest
 import torch
 from fake import write_fake_pairs
 from lightning.pytorch.callbacks import ModelCheckpoint
+from training import AloneStrategy
 
 from data_modules import PretrainData
 from softmask.errors import InputError
@@ -196,6 +197,7 @@ def test_val_limit(val):
 def test_ranks_come_from_the_trainer(train, whole):
     class Rank:
         world_size, overfit_batches, limit_train_batches = 2, 0, 1.0
+        strategy = AloneStrategy()
 
         def __init__(self, rank):
             self.global_rank = rank

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from converting import NAMES, SHARDS, contents, make_source, write
+from converting import NAMES, SHARDS, contents, write
 from schemas import write_csv, write_pictures
 
 from data_modules import pairs
@@ -14,19 +14,6 @@ from data_modules.ledger import parse_part
 from data_modules.pairs import write_pairs
 from data_modules.shards import ShardSet
 from softmask.errors import InputError
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    return make_source(tmp_path_factory.mktemp("source"))
-
-
-@pytest.fixture(scope="module")
-def whole(source, tmp_path_factory):
-    """What an undisturbed run in one process writes."""
-    output = tmp_path_factory.mktemp("whole") / "out"
-    write(source, output)
-    return contents(output)
 
 
 def test_what_is_there(whole):

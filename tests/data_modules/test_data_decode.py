@@ -1,13 +1,17 @@
 """Headers and decoding; the zoo has every odd picture."""
 
 import random
+from io import BytesIO
 
+import cv2
 import numpy as np
 import pytest
+import simplejpeg
 import zoo_pictures as zoo
+from PIL import Image
 from zoo_pictures import PICTURE, SIZE, encoded
 
-from data_modules.decode import MAX_PIXELS, decode
+from data_modules.decode import MAX_PIXELS, decode, open_picture
 from data_modules.headers import read_header
 from data_modules.reasons import BadSample, Mend, Reason
 
@@ -90,3 +94,59 @@ def test_a_jpeg_without_its_end_is_refused_before_a_decoder_fills_it(data):
     with pytest.raises(BadSample) as bad:
         read_header(data)
     assert "its end is missing" in bad.value.detail
+
+
+def noise(**options):
+    pixels = np.random.default_rng(0).integers(0, 256, (83, 61, 3), np.uint8)
+    file = BytesIO()
+    Image.fromarray(pixels).save(file, "JPEG", **options)
+    return file.getvalue()
+
+
+SUBSAMPLINGS = [{"subsampling": kind, "quality": 80} for kind in (0, 1, 2)]
+SAVED = [*SUBSAMPLINGS, {"progressive": True}, {"restart_marker_rows": 1}, {"optimize": True}]
+
+
+@pytest.mark.parametrize("saved", SAVED)
+def test_both_jpeg_decoders_give_the_same_pixels(saved):
+    data = noise(**saved)
+    other = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    assert np.array_equal(decode(data), other[..., ::-1])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *[noise(**saved) for saved in SAVED],
+        zoo.turned("JPEG", 6),
+        encoded(zoo.GRAY[..., 0]),
+        encoded(WIDE, "PNG"),
+    ],
+)
+def test_a_crop_is_that_of_the_whole_picture(data):
+    picture = open_picture(data)
+    whole = picture.decode()
+    height, width = whole.shape[:2]
+    sizes = []
+
+    def draw(high, wide):
+        sizes.append((high, wide))
+        return slice(stop // 2, stop), slice(1, wide)
+
+    for stop in range(1, height + 1):
+        assert np.array_equal(picture.decode_crop(draw), whole[stop // 2 : stop, 1:])
+    assert set(sizes) == {(height, width)}
+
+
+def test_rows_below_a_crop_are_not_decoded(monkeypatch):
+    seen = []
+    original = simplejpeg.decode_jpeg
+
+    def watch(data, **options):
+        seen.append(original(data, **options).shape)
+        return original(data, **options)
+
+    monkeypatch.setattr(simplejpeg, "decode_jpeg", watch)
+    for data in (noise(), noise(progressive=True)):
+        open_picture(data).decode_crop(lambda _high, wide: (slice(0, 10), slice(0, wide)))
+    assert seen == [(12, 61, 3), (83, 61, 3)]

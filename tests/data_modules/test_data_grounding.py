@@ -9,12 +9,13 @@ from refer import grounded_pairs
 
 from data_modules.boxes import marked
 from data_modules.grounding import WHOLE, GroundingData
-from data_modules.image import Distort, Distortion, evaluate
+from data_modules.image import Distort, Distortion
 from data_modules.reasons import BadSample
 from data_modules.shards import Sample
 from data_modules.text import TextOptions
 from data_modules.write import Pair, columns, write_shards
 from softmask.errors import InputError
+from softmask.pictures import resize
 
 SIZE = 32
 OFF = Distortion(crop_scale=(1, 1), flip=0, jitter_prob=0, gray_prob=0, blur_prob=0, rand_prob=0)
@@ -86,7 +87,7 @@ def test_words_whose_maps_count(words, counted):
 
 def test_training_shows_the_whole_picture_whatever_its_shape():
     wide = np.random.default_rng(0).integers(0, 255, (20, 90, 3), dtype=np.uint8)
-    assert (Distort(OFF, SIZE)(wide, 3) == evaluate(wide, SIZE)).all()
+    assert (Distort(OFF, SIZE)(wide, 3) == resize(wide, SIZE)).all()
     assert (WHOLE.crop_scale, WHOLE.flip, WHOLE.rand_ops) == ((1, 1), 0.5, 2)
 
 

@@ -1,14 +1,16 @@
 import pickle
+import random
 from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
-from fake import draw
+from PIL import Image
 
-from data_modules.image import WEAK, Distort, Distortion, evaluate, on_white, operations
-from data_modules.sheet import Sheet
+from data_modules.image import WEAK, Distort, Distortion, on_white, operations
+from data_modules.sheet import Sheet, shifted
 from softmask.errors import InputError
+from softmask.pictures import resize
 
 PLAIN = Distortion(
     crop_scale=(1, 1),
@@ -28,18 +30,76 @@ def pixels():
     return cv2.resize(small, (48, 48), interpolation=cv2.INTER_CUBIC)
 
 
-def test_evaluate_is_a_square_resize():
-    wide = draw("red", "square", "left", "blue", 40)[10:30]
-    result = evaluate(wide, 32)
+def pillows(pixels, size):
+    return np.asarray(Image.fromarray(pixels).resize((size, size), Image.Resampling.BICUBIC))
+
+
+@pytest.mark.parametrize(
+    ("shape", "within"), [((20, 40), 1), ((64, 90), 1), ((32, 32), 0), ((1, 5), 1), ((300, 31), 3)]
+)
+def test_resize_is_pillows(shape, within):
+    """Spread, shrunk, or both; of many pixels torch's weights are rounded more than Pillow's."""
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (*shape, 3), np.uint8)
+    result = resize(pixels, 32)
     assert result.shape == (32, 32, 3)
     assert result.dtype == np.uint8
-    assert np.array_equal(result, cv2.resize(wide, (32, 32), interpolation=cv2.INTER_CUBIC))
+    assert np.abs(result.astype(int) - pillows(pixels, 32)).max() <= within
 
 
-def test_evaluate_averages_when_it_shrinks_much():
+def test_resize_averages_when_it_shrinks_much():
     stripes = np.zeros((128, 128, 3), np.uint8)
     stripes[:, ::2] = 255
-    assert np.all(np.abs(evaluate(stripes, 16).astype(int) - 127) <= 1)
+    assert np.all(np.abs(resize(stripes, 16).astype(int)[2:-2, 2:-2] - 127) <= 2)
+
+
+def test_gray_is_spread_by_opencv_and_shrunk_by_pillows_rule(pixels):
+    for side in (24, 60):
+        gray = cv2.resize(pixels[..., 0], (side, side))
+        laid = Sheet(gray, 48).lay()
+        assert (laid == laid[..., :1]).all()
+        if side < 48:
+            expected = cv2.resize(gray, (48, 48), interpolation=cv2.INTER_CUBIC)
+            assert np.array_equal(laid[..., 0], expected)
+        else:
+            assert np.abs(laid[..., 0].astype(int) - pillows(gray, 48)).max() <= 1
+
+
+def test_a_sheet_is_laid_where_it_is_told_to_and_stays(pixels):
+    batch = np.full((3, 32, 32, 3), 9, np.uint8)
+    sheet = Sheet(pixels[:20], 32)
+    assert np.shares_memory(sheet.lay(batch[1]), batch)
+    assert np.array_equal(batch[1], sheet.lay())
+    assert (batch[[0, 2]] == 9).all()
+
+
+@pytest.mark.parametrize(("across", "down"), [(3, 0), (-3, 5), (0, -40), (60, 1)])
+@pytest.mark.parametrize("side", [48, 20])
+def test_whole_shifts_move_what_a_spread_gives(pixels, side, across, down):
+    small = cv2.resize(pixels, (side, side))
+    sheet = Sheet(small, 48, 7)
+    sheet.move(shifted(across, down))
+    expected = np.full((48, 48, 3), 7, np.uint8)
+    spread = resize(small, 48)
+    for row in range(48):
+        for column in range(48):
+            if 0 <= row - down < 48 and 0 <= column - across < 48:
+                expected[row, column] = spread[row - down, column - across]
+    assert np.array_equal(sheet.lay(), expected)
+
+
+def test_large_crops_are_laid_at_once_and_small_ones_late(pixels):
+    assert Sheet(pixels, 40).pixels.shape == (40, 40, 3)
+    assert Sheet(pixels, 49).pixels.shape == (48, 48, 3)
+    assert Sheet(pixels[:10], 40).pixels.shape == (10, 48, 3)
+
+
+def test_a_crop_lets_its_picture_go(pixels):
+    distort = Distort(replace(Distortion(), flip=0.5), 32)
+    for seed in range(8):
+        rng = random.Random(seed)
+        crop = pixels[distort.crop(48, 48, rng)]
+        assert not np.shares_memory(distort.cut(crop, rng).pixels, pixels)
 
 
 def test_on_white():

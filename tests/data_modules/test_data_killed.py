@@ -11,24 +11,11 @@ import cv2
 import numpy as np
 import program
 import pytest
-from converting import contents, make_source, write
+from converting import contents, write
 
 from data_modules import pairs
 from data_modules.parallel import in_processes
 from softmask.errors import InputError
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory):
-    return make_source(tmp_path_factory.mktemp("source"))
-
-
-@pytest.fixture(scope="module")
-def whole(source, tmp_path_factory):
-    """What an undisturbed run in one process writes."""
-    output = tmp_path_factory.mktemp("whole") / "out"
-    write(source, output)
-    return contents(output)
 
 
 def slow_job(job):

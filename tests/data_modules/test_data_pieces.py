@@ -24,8 +24,8 @@ def test_pieces_of_words_are_pieces_of_the_caption(caption):
     expected = tokenizer(text, add_special_tokens=False)["input_ids"]
     for room in (1, 5, 100):
         for _ in range(2):  # learnt, then known
-            assert list(cut(text, room).ids) == expected[:room]
-            assert len(cut(text, room).content) == len(expected[:room])
+            assert cut.ids(text, room) == expected[:room]
+            assert len(cut.content(text, room)) == len(expected[:room])
 
 
 def test_words_of_drawn_letters():
@@ -37,20 +37,22 @@ def test_words_of_drawn_letters():
         text = normalise("".join(rng.choice(letters, 40)), 30)
         if text:
             expected = tokenizer(text, add_special_tokens=False)["input_ids"]
-            assert list(cut(text, 99).ids) == expected
+            assert cut.ids(text, 99) == expected
 
 
 def test_memory_has_an_end(monkeypatch):
     monkeypatch.setattr(pieces, "MOST_WORDS", 3)
     cut = WordPieces(load_tokenizer())
-    first = cut("a b c d e", 9)
-    assert len(cut._known) <= 3
-    assert cut("a b c d e", 9) == first
+    first = cut.ids("a b c d e", 9), cut.content("a b c d e", 9)
+    assert len(cut._ids) <= 3
+    assert len(cut._contents) <= 3
+    assert (cut.ids("a b c d e", 9), cut.content("a b c d e", 9)) == first
 
 
 def test_other_tokenizers_see_whole_captions():
     tokenizer = load_tokenizer()
     tokenizer.backend_tokenizer.normalizer = Lowercase()
     cut = WordPieces(tokenizer)
-    assert cut("A dog's day", 3).ids == cut("a dog's day", 9).ids[:3]
-    assert not cut._known
+    assert cut.ids("A dog's day", 3) == cut.ids("a dog's day", 9)[:3]
+    assert cut.content("the dog", 9) == [False, True]
+    assert not cut._ids

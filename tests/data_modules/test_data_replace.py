@@ -26,13 +26,52 @@ def bad_at(*positions):
     return item
 
 
+def one(fetch, position, epoch, step):
+    (fetched,) = fetch([position], epoch, step)
+    return fetched
+
+
 def test_good_samples_stay(shards):
     fetch = Replacing(shards, bad_at(), 0)
-    assert [fetch(n, 0, 0) for n in range(COUNT)] == [(n, None) for n in range(COUNT)]
+    assert fetch(range(COUNT), 0, 0) == [(n, None) for n in range(COUNT)]
+
+
+def test_all_items_are_begun_before_the_first_is_finished(shards):
+    calls = []
+
+    def item(sample, _epoch):
+        calls.append(("begun", sample.position))
+        return sample.position
+
+    def finish(position):
+        calls.append(("finished", position))
+        return -position
+
+    fetched = Replacing(shards, item, 0, finish)([3, 1, 2], 0, 0)
+    assert calls == [(step, n) for step in ("begun", "finished") for n in (3, 1, 2)]
+    assert fetched == [(-3, None), (-1, None), (-2, None)]
+
+
+def test_what_cannot_be_finished_is_replaced_as_what_cannot_be_begun(shards):
+    """Samples that fail early, late and not at all, in one batch: each keeps its own place."""
+    early, late = bad_at(12, 20), bad_at(13, 21)
+
+    def finish(sample):
+        return late(sample, 0)
+
+    def item(sample, epoch):
+        early(sample, epoch)
+        return sample
+
+    places = [12, 13, 14, 20, 21, 22]
+    fetched = Replacing(shards, item, 0, finish)(places, 0, 0)
+    expected = Replacing(shards, bad_at(12, 13, 20, 21), 0)
+    assert fetched == [one(expected, place, 0, 0) for place in places]
+    assert [each.drop and each.drop.position for each in fetched] == [12, 13, None, 20, 21, None]
 
 
 def test_a_bad_sample_gives_its_place_and_is_named(shards):
-    fetched = Replacing(shards, bad_at(12), 0)(12, 3, 4)
+    fetched = one(Replacing(shards, bad_at(12), 0), 12, 3, 4)
     assert fetched.item != 12
     assert 10 <= fetched.item < 20
     sample = shards.read(12)
@@ -41,8 +80,8 @@ def test_a_bad_sample_gives_its_place_and_is_named(shards):
 
 
 def test_a_bad_substitute_is_not_counted_twice(shards):
-    first = Replacing(shards, bad_at(12), 0)(12, 0, 0).item
-    fetched = Replacing(shards, bad_at(12, first), 0)(12, 0, 0)
+    first = one(Replacing(shards, bad_at(12), 0), 12, 0, 0).item
+    fetched = one(Replacing(shards, bad_at(12, first), 0), 12, 0, 0)
     assert fetched.item not in (12, first)
     assert fetched.drop.position == 12
 
@@ -85,15 +124,15 @@ def test_tries_are_bounded(shards):
         raise BadSample(Reason.EMPTY_PICTURE, "is empty")
 
     with pytest.raises(InputError, match=r"16 samples in a row.*'0-00012'.*empty_picture.*check"):
-        Replacing(shards, item, 0)(12, 0, 0)
+        Replacing(shards, item, 0)([12], 0, 0)
     assert len(calls) == TRIES
 
 
 def test_evaluation_refuses(shards):
     fetch = Refusing(shards, bad_at(3))
-    assert fetch(2, 0, 0) == (2, None)
+    assert fetch([2], 0, 0) == [(2, None)]
     with pytest.raises(InputError, match=r"'0-00003' of .*00000\.tar is empty.*\(empty_picture\)"):
-        fetch(3, 0, 0)
+        fetch([2, 3], 0, 0)
 
 
 def drops(count, reason="bad_utf8"):
@@ -103,21 +142,21 @@ def drops(count, reason="bad_utf8"):
 def test_a_share_is_judged_from_enough_samples():
     tally = Tally(0.01)
     tally.add(FEWEST - 1, drops(30))
-    tally.check(whole_epoch=False)
+    tally.check(False)
     with pytest.raises(InputError, match=r"30 of 999.*bad_utf8 30 \(3\.00%\)"):
-        tally.check(whole_epoch=True)
+        tally.check(True)
     tally.add(1, [])
     with pytest.raises(InputError, match=r"30 of 1000"):
-        tally.check(whole_epoch=False)
+        tally.check(False)
 
 
 def test_the_limit_itself_passes():
     tally = Tally(0.01)
     tally.add(1000, drops(10))
-    tally.check(whole_epoch=True)
+    tally.check(True)
     tally.add(0, drops(1, "link"))
     with pytest.raises(InputError, match=r"bad_utf8 10 \(1\.00%\) \| link 1 \(0\.10%\)"):
-        tally.check(whole_epoch=True)
+        tally.check(True)
 
 
 def test_a_tally_goes_on():

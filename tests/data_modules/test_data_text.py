@@ -1,3 +1,4 @@
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -18,7 +19,7 @@ def text(**options):
 
 def draws(made, caption=CAPTION, count=300):
     encoded = made.encode(caption)
-    return encoded, [made.draw(encoded, np.random.default_rng([n, 1])) for n in range(count)]
+    return encoded, [made.draw(encoded, random.Random(n)) for n in range(count)]
 
 
 def test_shipped_tokenizer_is_berts():
@@ -54,14 +55,14 @@ def test_normalise():
 
 
 def test_encode_has_no_sep_unless_wanted():
-    assert text().encode("a cat").ids.tolist() == [CLS, 1037, 4937]
-    assert text(sep=True).encode("a cat").ids.tolist() == [CLS, 1037, 4937, SEP]
+    assert text().encode("a cat").ids == [CLS, 1037, 4937]
+    assert text(sep=True).encode("a cat").ids == [CLS, 1037, 4937, SEP]
 
 
 @pytest.mark.parametrize("sep", [True, False])
 def test_long_captions_are_cut_to_max_tokens(sep):
     encoded = text(max_tokens=6, sep=sep).encode("cat " * 20)
-    assert encoded.ids.tolist() == [CLS, *[4937] * (4 if sep else 5), *[SEP] * sep]
+    assert encoded.ids == [CLS, *[4937] * (4 if sep else 5), *[SEP] * sep]
 
 
 @pytest.mark.parametrize("caption", ["", " ", "[PAD]", "[SEP] [CLS]"])
@@ -74,19 +75,19 @@ def test_empty_caption(caption):
 def test_berts_rule():
     made = text(mask_ratio=0.3, sep=True, max_tokens=40, max_words=40)
     encoded, drawn = draws(made, count=3000)
-    ordinary = int(encoded.ordinary.sum())
     total = chosen = masked = kept = 0
     for draw in drawn:
-        assert set(draw.mlm_at) <= set(np.flatnonzero(encoded.ordinary))
+        assert set(draw.mlm_at) <= set(encoded.ordinary)
         assert draw.input_ids[0] == CLS
         assert draw.input_ids[-1] == SEP
-        assert draw.mlm_labels.tolist() == encoded.ids[draw.mlm_at].tolist()
-        untouched = np.setdiff1d(np.arange(len(encoded.ids)), draw.mlm_at)
-        assert (draw.input_ids[untouched] == encoded.ids[untouched]).all()
-        total += ordinary
-        chosen += len(draw.mlm_at)
-        masked += int((draw.input_ids[draw.mlm_at] == MASK).sum())
-        kept += int((draw.input_ids[draw.mlm_at] == draw.mlm_labels).sum())
+        assert draw.mlm_labels == [encoded.ids[place] for place in draw.mlm_at]
+        untouched = set(range(len(encoded.ids))) - set(draw.mlm_at)
+        assert all(draw.input_ids[place] == encoded.ids[place] for place in untouched)
+        read = [draw.input_ids[place] for place in draw.mlm_at]
+        total += len(encoded.ordinary)
+        chosen += len(read)
+        masked += read.count(MASK)
+        kept += sum(one == label for one, label in zip(read, draw.mlm_labels, strict=True))
     for found, count, share in [
         (chosen, total, 0.3),
         (masked, chosen, 0.8),
@@ -98,78 +99,78 @@ def test_berts_rule():
 
 def test_random_ids_come_from_the_whole_vocabulary():
     _, drawn = draws(text(mask_ratio=1.0), count=3000)
-    changed = np.concatenate([draw.input_ids[draw.mlm_at] for draw in drawn])
+    changed = np.concatenate([np.array(draw.input_ids)[draw.mlm_at] for draw in drawn])
     labels = np.concatenate([draw.mlm_labels for draw in drawn])
-    random = changed[(changed != MASK) & (changed != labels)]
-    assert len(set(random)) > 0.9 * len(random)
-    assert random.max() > 30000
-    assert abs(np.mean(random) - 30522 / 2) < 1000
+    others = changed[(changed != MASK) & (changed != labels)]
+    assert len(set(others)) > 0.9 * len(others)
+    assert others.max() > 30000
+    assert abs(np.mean(others) - 30522 / 2) < 1000
 
 
 def test_ratio_of_0_and_1():
     encoded, drawn = draws(text(mask_ratio=0.0))
     assert all(len(draw.mlm_at) == 0 for draw in drawn)
-    assert all((draw.input_ids == encoded.ids).all() for draw in drawn)
+    assert all(draw.input_ids == encoded.ids for draw in drawn)
     encoded, drawn = draws(text(mask_ratio=1.0))
-    assert all(len(draw.mlm_at) == encoded.ordinary.sum() for draw in drawn)
+    assert all(draw.mlm_at == encoded.ordinary for draw in drawn)
 
 
 def test_shared_draw():
     encoded, drawn = draws(text(augment="shared", mask_ratio=0.5))
     assert all(draw.mlm_ids is None and draw.clean_ids is None for draw in drawn)
-    assert any((draw.input_ids != encoded.ids).any() for draw in drawn)
+    assert any(draw.input_ids != encoded.ids for draw in drawn)
 
 
 def test_no_augmentation_masks_for_mlm_alone():
     encoded, drawn = draws(text(augment="none", mask_ratio=0.5, teacher_clean=True))
-    assert all((draw.input_ids == encoded.ids).all() for draw in drawn)
+    assert all(draw.input_ids == encoded.ids for draw in drawn)
     assert all(draw.clean_ids is None for draw in drawn)
-    assert any((draw.mlm_ids != encoded.ids).any() for draw in drawn)
+    assert any(draw.mlm_ids != encoded.ids for draw in drawn)
 
 
 def test_separate_draws_are_independent():
     made = text(augment="separate", mask_ratio=0.5, augment_ratio=0.2, teacher_clean=True)
     encoded, drawn = draws(made, count=2000)
-    own = np.array([(draw.mlm_ids == MASK)[1:] for draw in drawn])
-    other = np.array([(draw.input_ids == MASK)[1:] for draw in drawn])
+    own = np.array([(np.array(draw.mlm_ids) == MASK)[1:] for draw in drawn])
+    other = np.array([(np.array(draw.input_ids) == MASK)[1:] for draw in drawn])
     assert abs(own.mean() - 0.4) < 0.02
     assert abs(other.mean() - 0.16) < 0.02
     assert abs((own & other).mean() - own.mean() * other.mean()) < 0.01
-    assert all((draw.clean_ids == encoded.ids).all() for draw in drawn)
+    assert all(draw.clean_ids == encoded.ids for draw in drawn)
 
 
 def test_any_word_is_any_ordinary_token():
     encoded, drawn = draws(text(sep=True, masks_per_pair=3, mask_ratio=0.5))
     words = np.array([draw.words for draw in drawn])
     assert words.shape == (300, 3)
-    assert set(words.ravel()) == set(np.flatnonzero(encoded.ordinary))
+    assert set(words.ravel()) == set(encoded.ordinary)
     assert any(len(set(row)) < 3 for row in words), "drawn with replacement"
-    assert any((draw.input_ids[draw.words] == MASK).any() for draw in drawn)
+    assert any(draw.input_ids[word] == MASK for draw in drawn for word in draw.words)
 
 
 def test_content_words():
     made = text(soft_words="content", mask_ratio=0.3)
     encoded, drawn = draws(made)
     tokens = load_tokenizer().convert_ids_to_tokens(encoded.ids)
-    content = {tokens[place] for place in np.flatnonzero(encoded.content)}
+    content = {tokens[place] for place in encoded.content}
     assert content == {"small", "dog", "red", "ball", "grass"}
     for draw in drawn:
-        masked = draw.input_ids[draw.words] == MASK
-        assert not masked.any() or (draw.input_ids[encoded.content] == MASK).all()
-        assert encoded.content[draw.words].all() or (draw.input_ids[encoded.content] == MASK).all()
+        all_masked = all(draw.input_ids[place] == MASK for place in encoded.content)
+        assert all_masked or all(draw.input_ids[word] != MASK for word in draw.words)
+        assert all_masked or set(draw.words) <= set(encoded.content)
 
 
 def test_all_pieces_of_a_content_word_count():
     encoded = text(soft_words="content").encode("the unaffable cat's")
-    assert encoded.content.tolist() == [False, False, True, True, True, True, False, False]
+    assert encoded.content == [2, 3, 4, 5]
 
 
 def test_content_falls_back_to_any():
     encoded, drawn = draws(text(soft_words="content", mask_ratio=0.0), "on the, of it")
-    assert not encoded.content.any()
+    assert not encoded.content
     assert {int(draw.words[0]) for draw in drawn} == set(range(1, 6))
     _, drawn = draws(text(soft_words="content", mask_ratio=1.0), "dog")
-    assert all(draw.words.tolist() == [1] for draw in drawn)
+    assert all(draw.words == [1] for draw in drawn)
 
 
 def test_draws_depend_on_the_generator_alone():
@@ -177,7 +178,7 @@ def test_draws_depend_on_the_generator_alone():
     _, again = draws(text(), count=20)
     for a, b in zip(drawn, again, strict=True):
         assert all(np.array_equal(x, y) for x, y in zip(a, b, strict=True))
-    assert len({draw.input_ids.tobytes() for draw in drawn}) > 5
+    assert len({tuple(draw.input_ids) for draw in drawn}) > 5
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,6 @@
 import random
+from collections import Counter
+from itertools import permutations
 
 import cv2
 import numpy as np
@@ -24,7 +26,7 @@ def oracle(function, pixels, *args):
 
 
 def mean_of(pixels):
-    return np.array([*pixels.mean((0, 1)), 1])
+    return pixels.mean((0, 1)).tolist()
 
 
 def near(found, expected, within=1.01):
@@ -34,49 +36,85 @@ def near(found, expected, within=1.01):
 @pytest.mark.parametrize("factor", [0.6, 0.9, 1.3])
 @pytest.mark.parametrize("name", ["brightness", "contrast", "saturation"])
 def test_matrices_are_torchvisions(pixels, name, factor):
-    matrix = getattr(tone, name)(tone.SAME, factor, mean_of(pixels))
+    matrix = tone.Jitter(**{name: factor}).matrix(mean_of(pixels))
     expected = oracle(getattr(F, f"adjust_{name}"), pixels, factor)
     assert near(tone.colour(pixels, matrix, gray=False), expected, 1.5)
 
 
+def turned(pixels, turns):
+    matrix = tone.Jitter(hue=turns).matrix(mean_of(pixels))
+    return tone.colour(pixels, matrix, gray=False)
+
+
 def test_hue_turns_as_torchvisions_does(pixels):
-    third = tone.colour(pixels, tone.hue(tone.SAME, 1 / 3, mean_of(pixels)), gray=False)
-    assert near(third, oracle(F.adjust_hue, pixels, 1 / 3))
+    assert near(turned(pixels, 1 / 3), oracle(F.adjust_hue, pixels, 1 / 3))
     # Between thirds ours turns in a circle, HSV along a hexagon: the same way, not the same far.
     red = np.full((1, 1, 3), (200, 80, 80), np.uint8)
     for turns in (-0.1, 0.05, 0.1):
-        turned = tone.colour(red, tone.hue(tone.SAME, turns, mean_of(red)), gray=False)
-        assert near(turned, oracle(F.adjust_hue, red, turns), 45)
-        assert (turned[0, 0, 1] > turned[0, 0, 2]) == (turns > 0)
+        found = turned(red, turns)
+        assert near(found, oracle(F.adjust_hue, red, turns), 45)
+        assert (found[0, 0, 1] > found[0, 0, 2]) == (turns > 0)
 
 
-def test_jitter_joins_its_steps_in_their_order(pixels):
-    """One pass gives what four passes on floats give."""
-    strengths = (0.2, 0.2, 0.2, 0.05)
-    for seed in range(20):
-        joined = tone.jitter(mean_of(pixels), strengths, random.Random(seed))
-        rng = random.Random(seed)
-        drawn = [
-            (make, rng.uniform(middle - most, middle + most))
-            for (make, middle, _), most in zip(tone.STEPS, strengths, strict=True)
-        ]
-        rng.shuffle(drawn)
-        picture = pixels.astype(float)
-        for make, amount in drawn:
-            step = make(tone.SAME, amount, mean_of(picture))
-            picture = picture @ step[:, :3].T + step[:, 3]
-        assert near(pixels @ joined[:, :3].T + joined[:, 3], picture, 1e-6)
+def in_turn(pixels, jitter, order):
+    """Four passes on floats, each as its definition says."""
+    picture = pixels.astype(float)
+    for name in order:
+        amount = getattr(jitter, name)
+        gray = (picture @ tone.LUMA)[..., None]
+        if name == "brightness":
+            picture = amount * picture
+        elif name == "contrast":
+            picture = amount * picture + (1 - amount) * gray.mean()
+        elif name == "saturation":
+            picture = amount * picture + (1 - amount) * gray
+        else:
+            picture = picture @ np.array(tone.Jitter(hue=amount).matrix([0, 0, 0]))[:, :3].T
+    return picture
+
+
+@pytest.mark.parametrize("order", [*permutations(["brightness", "contrast", "saturation", "hue"])])
+def test_one_matrix_is_four_changes_in_any_order(pixels, order):
+    jitter = tone.Jitter(
+        1.3,
+        0.7,
+        1.4,
+        -0.08,
+        hue_before_contrast=order.index("hue") < order.index("contrast"),
+        hue_before_saturation=order.index("hue") < order.index("saturation"),
+    )
+    matrix = np.array(jitter.matrix(mean_of(pixels)))
+    found = pixels @ matrix[:, :3].T + matrix[:, 3]
+    assert near(found, in_turn(pixels, jitter, order), 1e-6)
+
+
+def test_jitter_is_drawn_evenly_and_all_orders_come():
+    strengths = (0.4, 0.2, 1.0, 0.1)
+    rng = random.Random(0)
+    drawn = [tone.draw_jitter(strengths, rng) for _ in range(3000)]
+    middles = (1, 1, 1, 0)
+    for number, (middle, most) in enumerate(zip(middles, strengths, strict=True)):
+        values = np.array([each[number] for each in drawn])
+        assert values.min() >= middle - most
+        assert values.max() <= middle + most
+        assert abs(values.mean() - middle) < 0.05 * most
+        assert abs(values.std() - most / np.sqrt(3)) < 0.05 * most
+    # Of three in an even order, one is before the other two in a third of the cases.
+    orders = Counter((each.hue_before_contrast, each.hue_before_saturation) for each in drawn)
+    for both, share in {(True, True): 1 / 3, (False, False): 1 / 3, (True, False): 1 / 6}.items():
+        assert abs(orders[both] - 3000 * share) < 4.5 * np.sqrt(3000 * share * (1 - share))
 
 
 def test_jitter_without_strength_changes_nothing(pixels):
-    matrix = tone.jitter(mean_of(pixels), (0, 0, 0, 0), random.Random(0))
+    matrix = tone.draw_jitter((0, 0, 0, 0), random.Random(0)).matrix(mean_of(pixels))
     assert np.array_equal(tone.colour(pixels, matrix, gray=False), pixels)
 
 
 def test_gray_with_and_without_a_matrix(pixels):
     expected = pixels @ tone.LUMA
     assert near(tone.colour(pixels, None, gray=True), expected)
-    assert near(tone.colour(pixels, tone.SAME, gray=True), expected)
+    matrix = tone.Jitter(brightness=0.5).matrix(mean_of(pixels))
+    assert near(tone.colour(pixels, matrix, gray=True), expected / 2)
 
 
 def test_autocontrast_is_torchvisions(pixels):

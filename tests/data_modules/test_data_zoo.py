@@ -11,6 +11,7 @@ import zoo
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.loggers import TensorBoardLogger
 from program import scalars
+from training import AloneStrategy
 
 from data_modules import Distortion, PretrainData, TextOptions
 from data_modules.check import check_shards
@@ -201,6 +202,7 @@ def test_ranks_and_workers_put_the_same_samples_in(folder):
     def keys(rank=0, world=1, workers=0):
         class Rank:
             world_size, overfit_batches, limit_train_batches, global_rank = world, 0, 1.0, rank
+            strategy = AloneStrategy()
 
         module = data(folder, workers=workers, batch_size=BATCH // world)
         module.trainer = Rank()

@@ -10,8 +10,11 @@ from fake import fake_pairs
 from lightning.pytorch.callbacks import ModelCheckpoint
 
 from data_modules import PretrainData
+from data_modules.dropping import CHECK_EVERY, DropLimit
 from data_modules.write import write_shards
 from softmask.callbacks import DroppedSamples
+from softmask.drops import Tally
+from softmask.errors import InputError
 
 COUNT, GLOBAL = 32, 4
 BAD = (1, 7, 8, 21, 30)
@@ -87,6 +90,31 @@ def test_two_ranks_count_and_list_what_one_does(data, two, tmp_path):
         "dropped-1.jsonl",
     }
     assert listed(folder) == listed(tmp_path)
+
+
+def stopped(world, _rank, data, run, rate):
+    try:
+        return fit(world, _rank, data, run, rate=rate)
+    except InputError as error:
+        return {"said": str(error)}
+
+
+def test_the_drop_rate_is_that_of_all_ranks(data, tmp_path):
+    """Five of 32 are bad: on one of two ranks three or more of 16, on the other two or fewer."""
+    below, above = len(BAD) / COUNT - 0.01, len(BAD) / COUNT
+    said = ranks.on_ranks(stopped, tmp_path / "a", data, str(tmp_path / "a" / "run"), below)
+    assert said[0] == said[1]
+    assert said[0]["said"].startswith("5 of 32 training samples were dropped, more than")
+    passed = ranks.on_ranks(stopped, tmp_path / "b", data, str(tmp_path / "b" / "run"), above)
+    assert [rank["dropped"]["read"] for rank in passed] == [2 * COUNT] * 2
+
+
+def test_ranks_look_between_the_ends_of_epochs_too():
+    limit = DropLimit(Tally(0.1), lambda: {"read": 1000, "link": 101}, world=2)
+    for _ in range(CHECK_EVERY - 1):
+        limit(False)
+    with pytest.raises(InputError, match="101 of 1000"):
+        limit(False)
 
 
 @pytest.mark.parametrize("step", [3, COUNT // GLOBAL + 2])

@@ -2,13 +2,21 @@
 
 import json
 import time
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
 
 from softmask.callbacks.folder import run_folder
 from softmask.tasks import TaskModule
+
+
+@runtime_checkable
+class KnowsHashes(Protocol):
+    """Data that can say which it is."""
+
+    def hashes(self) -> dict[str, str]:
+        """Hashes by split: train, val, test."""
 
 
 class RunReport(Callback):
@@ -49,6 +57,7 @@ class RunReport(Callback):
         corpus = self.corpus or trainer.datamodule.paths["test"]  # type: ignore[attr-defined]
         report = {
             "corpus": str(corpus),
+            "data": hashes(trainer),
             **pl_module.report,
             "train_seconds": self._seconds,
             "steps": max(self._steps, trainer.global_step),
@@ -61,3 +70,9 @@ class RunReport(Callback):
             handed.write_text(json.dumps(pl_module.submission) + "\n")
             print(f"Submission:  {handed}")
         print(f"Report:      {path}\nTensorBoard: tensorboard --logdir {path.parent}")
+
+
+def hashes(trainer: L.Trainer) -> dict[str, str]:
+    """Give the hash of each data set that the run opened, by split, where its data knows them."""
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    return data.hashes() if isinstance(data, KnowsHashes) else {}
