@@ -2,6 +2,7 @@
 
 from data_modules.base import ShardedData
 from data_modules.caption import CaptionData
+from data_modules.classes import ClassData
 from data_modules.entailment import EntailmentData
 from data_modules.grounding import WHOLE, GroundingData
 from data_modules.image import WEAK, Distortion
@@ -17,6 +18,7 @@ __all__ = [
     "WEAK",
     "WHOLE",
     "CaptionData",
+    "ClassData",
     "Distortion",
     "EntailmentData",
     "GroundingData",

@@ -6,19 +6,26 @@ from pathlib import Path
 
 import golden_albef
 import torch
+from program import Ended, here
 from torch import Tensor
 
-from softmask.tokenizer import load_tokenizer
+from softmask.backbone import Backbone
+from softmask.nn import FusionEncoder, ImageEncoder, TextEncoder
+from softmask.tasks import Contrast, PretrainTask, SoftMasking
+from softmask.weights import load_weights
 
 WIDTH, EMBED, QUEUE = 16, 8, 4
+HEADS = ["--image_heads", "2", "--text_heads", "2"]
+VIT = "deit_base_patch16_224.fb_in1k"
 SMALL = {768: WIDTH, 2304: 3 * WIDTH, 3072: 64, 256: EMBED, 65536: QUEUE, 577: 17, 257: 17}
 SMALL |= {512: 32}
 
 
 def full_size(task: str) -> dict[str, tuple[str, list[int]]]:
     """Names, types and shapes of an official model's whole state dict."""
-    known = json.loads((golden_albef.FOLDER / "albef_state_dict_keys.json").read_text())
-    return known[task]
+    known = json.loads((golden_albef.FOLDER / "albef_state_dict_keys.json").read_text())[task]
+    pairs = {k: (v["dtype"], v["shape"]) if isinstance(v, dict) else v for k, v in known.items()}
+    return {k: (str(kind).removeprefix("torch."), shape) for k, (kind, shape) in pairs.items()}
 
 
 def albef(task: str, seed: int = 0, vocabulary: int = 30522) -> dict[str, Tensor]:
@@ -51,12 +58,32 @@ def write_albef(path: Path, task: str = "pretrain", **around: object) -> dict[st
     return state
 
 
-def small_tokenizer(folder: Path, pieces: int) -> str:
-    """BERT's tokenizer with the first pieces of its vocabulary."""
-    load_tokenizer().save_pretrained(folder)
-    path = folder / "tokenizer.json"
-    content = json.loads(path.read_text())
-    vocabulary = content["model"]["vocab"]
-    content["model"]["vocab"] = {k: v for k, v in vocabulary.items() if v < pieces}
-    path.write_text(json.dumps(content))
-    return str(folder)
+def inspect(path: Path) -> Ended:
+    """Run `softmask weights inspect`."""
+    return here(["weights", "inspect", str(path)])
+
+
+def convert(path: Path, *flags: object) -> Ended:
+    """Run `softmask weights convert`."""
+    return here(["weights", "convert", str(path), *map(str, flags)])
+
+
+def new_task() -> PretrainTask:
+    """Ours, of the sizes of the narrow official files."""
+    torch.manual_seed(3)
+    backbone = Backbone(
+        ImageEncoder(VIT, 64, patch_size=16, width=16, depth=12, heads=2),
+        TextEncoder(6, 16, 2, 64, max_positions=32),
+        FusionEncoder(16, 6, 2, 64),
+        embed_dim=EMBED,
+    )
+    parts = {"contrast": Contrast(queue_size=4), "soft_mask": SoftMasking(layer=2)}
+    return PretrainTask(backbone, **parts).eval()
+
+
+def started_from(path: Path) -> PretrainTask:
+    """A task that starts from a file of which all fits."""
+    task = new_task()
+    report = load_weights(task, path, task.adapt)
+    assert report.missing == report.unexpected == report.misshapen == report.resampled == []
+    return task

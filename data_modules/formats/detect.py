@@ -7,7 +7,7 @@ from typing import NamedTuple
 from data_modules.formats.refcoco import REFS
 from softmask.errors import InputError
 
-FOLDERS = ("img2dataset", "refcoco")
+FOLDERS = ("img2dataset", "refcoco", "folders")
 """Formats that are a folder."""
 SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 MARKS = {

@@ -22,9 +22,9 @@ def caption(world: World, number: int, draw: random.Random) -> list[Sample]:
     """Caption a picture; larger numbers of things are more frequent, for they tell more apart."""
     least, most = world.level.least, world.level.most
     count = max(draw.randint(least, most), draw.randint(least, most))
-    thing = world.thing(number)
-    twice = count > 2 and draw.random() < TWICE
-    things = world.several(draw, thing.kind, 2) if twice else [thing]
+    things = [world.thing(number)]
+    if count > 2 and draw.random() < TWICE:
+        things = world.several(draw, world.countable(number), 2)
     curtain = draw.choice(CURTAINS) if draw.random() < CURTAINED else None
     scene = world.scene(draw, things, count=count, curtain=curtain)
     texts = [_places(draw, scene), _list(draw, scene), _other(draw, scene)]

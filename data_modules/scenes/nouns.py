@@ -47,14 +47,14 @@ LEVEL_2 = (
     *("black heart", "black circle", "pink heart"),
     *("red book", "blue book", "green book", "orange book", "red apple", "green apple"),
     *"""
-    airplane ambulance anchor astronaut axe backpack badger ball balloon banana bear bed bee
-    bell bicycle bucket bus butterfly cactus camel camera car carrot castle cat cloud coconut
-    cookie cow crab crocodile crown deer dog dolphin door dragon duck eagle ear egg elephant
-    envelope eye feather fish flashlight frog ghost gift goat guitar hammer helicopter horse
-    house kangaroo key kite laptop lemon lion microphone microscope monkey moon mouse mushroom
-    octopus owl panda parrot pear pencil penguin pie pig pizza potato rabbit rainbow robot
-    rocket rooster rose shield ship snail snake spider spoon star strawberry sun swan telephone
-    telescope tiger toilet tomato tooth tractor train tree trophy turtle umbrella unicorn violin
-    volcano watch whale wolf zebra
+    airplane anchor astronaut axe backpack badger ball balloon banana bear bed bee bell bicycle
+    bucket bus butterfly cactus camel camera car carrot castle cat cloud coconut cookie cow crab
+    crocodile crown deer dog dolphin door dragon duck eagle ear egg elephant envelope eye
+    feather fish flashlight frog ghost gift goat guitar hammer helicopter horse house kangaroo
+    key kite laptop lemon lion microphone microscope monkey moon mouse mushroom octopus owl
+    parrot pear pencil penguin pie pig pizza potato rabbit rainbow robot rocket rooster rose
+    shield ship snail snake spider spoon star strawberry sun swan telephone telescope tiger
+    toilet tomato tooth tractor train tree trophy turtle umbrella unicorn violin volcano watch
+    whale wolf zebra
     """.split(),  # noqa: SIM905 (a hundred quotes read worse)
 )

@@ -3,13 +3,12 @@
 import colorsys
 import random
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_modules.decode import Pixels
 from data_modules.emoji import drawings_folder, read_drawing
 from data_modules.scenes.geometry import Box
 from data_modules.scenes.vocabulary import Thing
@@ -57,7 +56,7 @@ class Drawings:
 def render(scene: Scene, drawings: Drawings) -> bytes:
     """Draw a scene as PNG."""
     draw = random.Random(scene.look)
-    pixels = _background(draw, scene.size).astype(np.float32)
+    pixels = _background(draw, scene.size)
     for thing, box in draw.sample(scene.objects, len(scene.objects)):
         small = cv2.resize(drawings.pixels(thing), (box.w, box.h), interpolation=cv2.INTER_AREA)
         place = pixels[box.y : box.y + box.h, box.x : box.x + box.w]
@@ -65,7 +64,7 @@ def render(scene: Scene, drawings: Drawings) -> bytes:
         place += small[..., :3]
     if scene.curtain is not None:
         _hang(pixels, scene.curtain)
-    rounded = np.clip(pixels + 0.5, 0, 255).astype(np.uint8)
+    rounded = (pixels + 0.5).astype(np.uint8)  # a mix of colours leaves no range
     return cv2.imencode(".png", rounded, [cv2.IMWRITE_PNG_COMPRESSION, 3])[1].tobytes()
 
 
@@ -77,30 +76,33 @@ def _cut(file: Path) -> NDArray[np.float32]:
     return np.dstack([pixels[..., :3] * opacity, opacity])
 
 
-def _background(draw: random.Random, size: int) -> Pixels:
+def _background(draw: random.Random, size: int) -> NDArray[np.float32]:
     """Draw something pale: plain, or one of four patterns of two like colours."""
     one, other = _pale(draw), _pale(draw)
-    rows, columns = np.mgrid[:size, :size]
-    step = draw.randint(size // 12, size // 6)
+    second = _pattern(draw, size, draw.randint(size // 12, size // 6)).astype(np.float32)
+    return np.array(np.broadcast_to(one + (other - one) * second, (size, size, 3)))
+
+
+def _pattern(draw: random.Random, size: int, step: int) -> NDArray[Any]:
+    """Give the second colour's share, that broadcasts to (size, size, 1)."""
+    rows = np.arange(size)[:, None, None]
+    columns = np.arange(size)[:, None]
     kind = draw.randrange(6)
     if kind <= 1:
-        second = np.zeros((size, size))
-    elif kind == 2:
-        second = (rows if draw.random() < 0.5 else columns) / size
-    elif kind == 3:
-        second = (rows + columns * draw.choice((-1, 0, 1))) // step % 2
-    elif kind == 4:
-        second = (rows // step + columns // step) % 2
-    else:
-        far = np.hypot(rows % step - step / 2, columns % step - step / 2)
-        second = (far < step / 3).astype(np.float64)
-    mixed = one + (other - one) * second[..., None]
-    return np.asarray(np.round(mixed), np.uint8)
+        return np.zeros((1, 1, 1))
+    if kind == 2:
+        return (rows if draw.random() < 0.5 else columns) / size
+    if kind == 3:
+        return (rows + columns * draw.choice((-1, 0, 1))) // step % 2
+    if kind == 4:
+        return (rows // step + columns // step) % 2
+    across, down = columns % step - step / 2, rows % step - step / 2
+    return across**2 + down**2 < (step / 3) ** 2
 
 
-def _pale(draw: random.Random) -> NDArray[np.float64]:
+def _pale(draw: random.Random) -> NDArray[np.float32]:
     rgb = colorsys.hsv_to_rgb(draw.random(), draw.uniform(*PALE), draw.uniform(*BRIGHT))
-    return 255 * np.array(rgb[::-1])
+    return np.float32(255) * np.array(rgb[::-1], np.float32)
 
 
 def _hang(pixels: NDArray[np.float32], box: Box) -> None:

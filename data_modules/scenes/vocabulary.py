@@ -7,6 +7,9 @@ from data_modules.emoji import read_names
 from data_modules.scenes.nouns import COLOURED, COLOURS, LEVEL_1, LEVEL_2, RENAMED
 from softmask.errors import InputError
 
+JOINING = {"and", "above", "over", "below", "under"}
+"""Words of texts: "a cat above sunrise over mountains" could be read in two ways."""
+
 
 class Thing(NamedTuple):
     """What a drawing shows."""
@@ -38,7 +41,8 @@ class Level:
     """How much there is to know.
 
     Args:
-        names: of the drawings, as texts call them; none stands for the whole corpus.
+        names: of the drawings, as texts call them; none stands for the whole corpus,
+            but for names with words of JOINING.
         least: things in a picture.
         most: things in a picture.
         scale: least and most of a thing's longer side, as shares of the picture's.
@@ -76,7 +80,8 @@ def read_things(level: Level) -> tuple[Thing, ...]:
     """
     files = {name: file for file, name in read_names().items()}
     if not level.names:
-        return tuple(_thing(name, files[name]) for name in sorted(files))
+        clear = [name for name in sorted(files) if not JOINING & set(name.split())]
+        return tuple(_thing(name, files[name]) for name in clear)
     return tuple(_thing(name, files[_corpus_name(name, files)]) for name in level.names)
 
 

@@ -1,10 +1,12 @@
 """Write the scenes of all tasks as shards."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
+
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from data_modules.emoji import CREDIT, LICENSE, is_there
 from data_modules.parallel import in_processes
@@ -16,7 +18,7 @@ from data_modules.scenes.questions import QUESTIONS, answers
 from data_modules.scenes.render import Drawings, render
 from data_modules.scenes.samples import Place, Sample, Task
 from data_modules.scenes.statements import STATEMENTS
-from data_modules.scenes.vocabulary import find_level, read_things
+from data_modules.scenes.vocabulary import Thing, find_level, read_things
 from data_modules.scenes.world import World
 from data_modules.write import Pair, Shard, write_index, write_shard
 from softmask.errors import InputError
@@ -44,11 +46,17 @@ class Job(NamedTuple):
     split: str
     number: int
     options: Options
+    things: tuple[Thing, ...]
 
     @property
     def folder(self) -> Path:
         """Give the folder of the shard."""
         return self.output / self.task / self.split
+
+    @property
+    def file(self) -> Path:
+        """Give the file of the shard."""
+        return self.folder / f"{self.number:05d}.tar"
 
 
 def write_scenes(
@@ -87,40 +95,41 @@ def write_scenes(
         )
     options = Options(scenes, held_out, level, size, seed)
     noted = {"source": "scenes", **options._asdict()}
+    things = read_things(find_level(level))
     jobs = [
         job
         for task in TASKS
         for split in SPLITS
         if not is_there(output / task / split, noted)
-        for job in _jobs(output, task, split, options)
+        for job in _jobs(output, task, split, options, things)
     ]
     if not jobs:
         return
-    _write_answers(output, make_world(options, TRAIN))
-    shards = dict(in_processes(write_job, jobs, workers))
+    _write_answers(output, make_world(options, TRAIN, things))
+    shards = _write_shards(jobs, workers)
     notes = {"credit": CREDIT, "license": LICENSE, "options": noted}
     for folder in dict.fromkeys(job.folder for job in jobs):
-        mine = [shards[job] for job in jobs if job.folder == folder]
-        count = write_index(mine, folder, notes)
-        print(f"{folder}: {count} samples")
+        mine = [shards[job.file] for job in jobs if job.folder == folder]
+        print(f"{folder}: {write_index(mine, folder, notes)} samples")
     text = f"Pictures: {CREDIT}.\nLicence: {LICENSE}.\nChanges: composed to scenes.\n"
     (output / "LICENSE").write_text(text, encoding="utf-8")
 
 
-def make_world(options: Options, split: str) -> World:
+def make_world(options: Options, split: str, things: Sequence[Thing]) -> World:
     """Give the world of a split.
 
-    Raises:
-        InputError: if there is no such level, or the pictures or names are not installed.
+    Args:
+        options: of the data set.
+        split: train, val or test.
+        things: of the level.
     """
-    level = find_level(options.level)
-    return World(read_things(level), level, split, options.size, options.seed)
+    return World(things, find_level(options.level), split, options.size, options.seed)
 
 
-def write_job(job: Job) -> tuple[Job, Shard]:
-    """Write the shard of a job."""
+def write_job(job: Job) -> tuple[Path, Shard]:
+    """Write the shard of a job, and give its file and its line of the index."""
     job.folder.mkdir(parents=True, exist_ok=True)
-    return job, write_shard(_pairs(job), job.folder, f"{job.number:05d}.tar")
+    return job.file, write_shard(_pairs(job), job.folder, job.file.name)
 
 
 def places(task: Task, split: str, options: Options) -> list[Place]:
@@ -129,14 +138,28 @@ def places(task: Task, split: str, options: Options) -> list[Place]:
     return task.plan(split, -(-wanted // task.round), options.seed)
 
 
-def _jobs(output: Path, task: str, split: str, options: Options) -> list[Job]:
+def _jobs(
+    output: Path, task: str, split: str, options: Options, things: tuple[Thing, ...]
+) -> list[Job]:
     shards = -(-len(places(TASKS[task], split, options)) // SHARD_SIZE)
-    return [Job(output, task, split, number, options) for number in range(shards)]
+    return [Job(output, task, split, number, options, things) for number in range(shards)]
+
+
+def _write_shards(jobs: Sequence[Job], workers: int) -> dict[Path, Shard]:
+    shards = {}
+    total = sum(
+        len(places(TASKS[job.task], job.split, job.options)) for job in jobs if job.number == 0
+    )
+    with tqdm(desc=str(jobs[0].output), total=total, unit="sample") as bar:
+        for file, shard in in_processes(write_job, jobs, workers):
+            shards[file] = shard
+            bar.update(shard.count)
+    return shards
 
 
 def _pairs(job: Job) -> Iterator[Pair]:
     task, options = TASKS[job.task], job.options
-    world = make_world(options, job.split)
+    world = make_world(options, job.split, job.things)
     first = job.number * SHARD_SIZE
     mine = places(task, job.split, options)[first : first + SHARD_SIZE]
     for group, members in groupby(mine, key=lambda place: place.group):

@@ -5,7 +5,7 @@ batch, S soft-mask words a pair, A answers of all questions of a batch, K boxes,
 Pixels travel as uint8 and are normalised on the device.
 """
 
-from typing import NotRequired, TypedDict
+from typing import NotRequired, Protocol, TypedDict, runtime_checkable
 
 from torch import Tensor
 
@@ -125,3 +125,19 @@ class ImageBatch(TypedDict):
     label: Tensor  # (B,) int64; IGNORE where it is not known
     position: Tensor  # (B,) int64, place in the data set: evaluation counts each once
     key: list[str]  # B sample keys
+
+
+class Prompts(TypedDict):
+    """Classes as texts: C classes, P prompts each."""
+
+    names: list[str]  # C
+    input_ids: Tensor  # (C, P, L) int64
+    attention_mask: Tensor  # (C, P, L) bool, False on padding
+
+
+@runtime_checkable
+class GivesPrompts(Protocol):
+    """Data whose classes are given as texts."""
+
+    def prompts(self) -> Prompts:
+        """Every class in every template."""

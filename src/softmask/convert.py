@@ -64,7 +64,7 @@ def convert_weights(
         InputError: the file is junk or of no known kind; or strict, and something did not match.
     """
     path = file_of(file)
-    content = read_content(path)
+    content = read_content(path, mmap=True)
     kind = known_kind(content, path)
     state = renamed(content, kind, text_layers)
     state = {k: v for k, v in state.items() if not k.startswith(QUEUE)}
@@ -75,8 +75,7 @@ def convert_weights(
     if output is None:
         return
     wrong = {*report.unexpected, *(name.split(" ")[0] for name in report.misshapen)}
-    # Cloned: safetensors takes no two names of one tensor.
-    kept = {k: v.clone().contiguous() for k, v in state.items() if k not in wrong}
+    kept = {k: v for k, v in state.items() if k not in wrong}
     source = Source(path, kind)
     if output.suffix == ".safetensors":
         _write_file(output, kept, source)
@@ -99,7 +98,8 @@ def _refuse(report: LoadReport) -> None:
 def _write_file(output: Path, state: State, source: Source) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     metadata = {"format": "pt", MADE_OF: source.kind.title, NOTE: source.kind.note}
-    save_file(state, output, metadata=metadata)
+    # Cloned: safetensors takes no two names of one tensor.
+    save_file({k: v.clone().contiguous() for k, v in state.items()}, output, metadata=metadata)
     sizes = read_sizes(state)
     parts = {"image": sizes.image, "text": sizes.text, "fusion": sizes.fusion}
     found = {name: part._asdict() for name, part in parts.items() if part}

@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+SCORES = {"itc": "contrastive", "itm": "re-ranked"}
+WORST = 5
+"""Classes that a table names."""
 CELL = 14
 """Columns that an interval takes, with a space before it."""
 
@@ -13,17 +16,33 @@ def recall_table(report: Mapping[str, Any], corpus: str) -> str:
         f"Retrieval on {corpus}: {report['test_size']} images, "
         f"chance R@1 {100 * report['chance_r1']:.1f} %"
     ]
-    scores = {"itc": "contrastive", "itm": "re-ranked"}
     directions = {"i2t": "image->text", "t2i": "text->image"}
     rows = [
         (f"{name:<12}{arrow:<12}", report[key][direction])
-        for key, name in scores.items()
+        for key, name in SCORES.items()
         for direction, arrow in directions.items()
         if key in report
     ]
     wide = CELL if any("interval" in recalls for _, recalls in rows) else 0
     lines.append(f"{'':24}" + "".join(f"{f'R@{k}':>7}{'':{wide}}" for k in (1, 5, 10)).rstrip())
     return "\n".join([*lines, *(title + share_cells(recalls) for title, recalls in rows)])
+
+
+def top_k_table(report: Mapping[str, Any], corpus: str) -> str:
+    """Top-1 and top-5 of a report in percent with their intervals, beside chance."""
+    lines = [
+        f"Zero-shot classification on {corpus}: {report['test_size']} images, "
+        f"{report['classes']} classes, chance top-1 {100 * report['chance_top1']:.1f} %",
+        f"{'':24}" + "".join(f"{f'top-{k}':>7}{'':{CELL}}" for k in (1, 5)).rstrip(),
+    ]
+    for key, name in SCORES.items():
+        if key in report:
+            shares = {k: report[key][k] for k in ("top1", "top5", "interval")}
+            lines.append(f"{name:<24}{share_cells(shares)}")
+    best = report["itm" if "itm" in report else "itc"]["per_class"]
+    worst = sorted(best, key=lambda name: best[name])[:WORST]
+    told = ", ".join(f"{name} {100 * best[name]:.0f} %" for name in worst)
+    return "\n".join([*lines, f"Lowest top-1 by class: {told}"])
 
 
 def share_cells(shares: Mapping[str, Any], width: int = 7) -> str:

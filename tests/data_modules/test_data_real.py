@@ -2,12 +2,10 @@
 
 import json
 import pickle
-import tarfile
 from collections import Counter
-from pathlib import Path
 
-import pytest
 import torch
+from real import unpacked
 
 from data_modules import GroundingData
 from data_modules.commands import main
@@ -15,17 +13,6 @@ from data_modules.contents import captions, meta
 from data_modules.shards import ShardSet
 from softmask.grounding import best_box
 from softmask.metrics import box_iou
-
-DATA = Path(__file__).parents[3] / "shared" / "data"
-
-
-def unpacked(name, folder):
-    file = DATA / name
-    if not file.is_file():
-        pytest.skip(f"{file} is not on this machine")
-    with tarfile.open(file) as tar:
-        tar.extractall(folder, filter="data")
-    return folder
 
 
 def convert(images, table, output, *flags):

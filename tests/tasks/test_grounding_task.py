@@ -205,6 +205,19 @@ def test_precision_changes_maps_little(corpus):
     assert reports["bf16-mixed"] != reports["32-true"]
 
 
+def test_maps_are_of_the_words_that_the_data_counts(corpus):
+    task, found = make().eval(), {}
+    for words in ("all", "words", "content"):
+        module = data(corpus, map_words=words)
+        module.setup("test")
+        given = next(iter(module.test_dataloader()))
+        found[words] = task.maps(given)
+        looked = task.maps({**given, "mapped": given["attention_mask"]})
+        torch.testing.assert_close(looked, found["all"])  # nothing else of the batch differs
+    assert not torch.allclose(found["all"], found["words"])
+    assert not torch.allclose(found["words"], found["content"])  # "the" counts no more
+
+
 class Oracle(GroundingTask):
     """Its maps are 1 inside the true box."""
 

@@ -18,6 +18,7 @@ from softmask.metrics.retrieval import (
     recall_at_k,
     recall_intervals,
 )
+from softmask.metrics.top import top_k_report
 from softmask.metrics.vqa import PEOPLE, agreeing, agreement, comparable, vqa_accuracy
 
 __all__ = [
@@ -42,5 +43,6 @@ __all__ = [
     "rank_of_correct",
     "recall_at_k",
     "recall_intervals",
+    "top_k_report",
     "vqa_accuracy",
 ]

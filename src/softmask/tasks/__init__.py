@@ -27,9 +27,11 @@ from softmask.tasks.soft import SoftMaskTask
 from softmask.tasks.taught import TaughtTask
 from softmask.tasks.vqa import VqaTask
 from softmask.tasks.vqa_class import VqaClassTask
+from softmask.tasks.zeroshot import ClassRerank, ZeroShotTask
 
 __all__ = [
     "CaptionTask",
+    "ClassRerank",
     "ClassifiedTask",
     "ClassifyTask",
     "Contrast",
@@ -55,5 +57,6 @@ __all__ = [
     "VqaClassTask",
     "VqaTask",
     "Weights",
+    "ZeroShotTask",
     "load_task",
 ]
