@@ -17,6 +17,7 @@ from data_modules.formats.karpathy import read_karpathy
 from data_modules.formats.nlvr2 import read_nlvr2
 from data_modules.formats.snli_ve import read_snli_ve
 from data_modules.formats.table import read_csv, read_jsonl, read_parquet
+from data_modules.formats.vqa import read_albef_vqa, read_vqa
 from softmask.errors import InputError
 
 SPLITS = ("train", "val", "test")
@@ -32,6 +33,8 @@ Format = Literal[
     "img2dataset",
     "snli_ve",
     "nlvr2",
+    "vqa",
+    "albef_vqa",
 ]
 
 READERS: dict[str, Callable[[Path], Rows]] = {
@@ -44,6 +47,8 @@ READERS: dict[str, Callable[[Path], Rows]] = {
     "img2dataset": read_img2dataset,
     "snli_ve": read_snli_ve,
     "nlvr2": read_nlvr2,
+    "vqa": read_vqa,
+    "albef_vqa": read_albef_vqa,
 }
 
 

@@ -2,6 +2,7 @@
 
 from jsonargparse import auto_cli
 
+from data_modules.answer_list import write_answers
 from data_modules.check import check_shards
 from data_modules.emoji import write_emoji
 from data_modules.index_tars import index_tars
@@ -25,6 +26,7 @@ def main(args: list[str]) -> None:
             "check": check_shards,
             "stats": write_stats,
             "emoji": write_emoji,
+            "answers": write_answers,
         },
         args=args,
         as_positional=False,

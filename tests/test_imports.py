@@ -36,8 +36,9 @@ ONLY_IN = {
 }
 
 # All that data modules see of the other package.
-# Drops are what data modules report and callbacks write.
-DATA_SEES = (*CONTRACT, "softmask.drops", "softmask.tokenizer")
+# Drops are what data modules report and callbacks write. The list of answers is made of what VQA's
+# accuracy compares.
+DATA_SEES = (*CONTRACT, "softmask.drops", "softmask.tokenizer", "softmask.metrics")
 
 
 def fits(module: str, patterns: tuple[str, ...]) -> bool:

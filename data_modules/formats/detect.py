@@ -10,6 +10,8 @@ SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "p
 MARKS = {
     "snli_ve": (("sentence2", "gold_label"), ("image", "sentence", "label")),
     "nlvr2": (("sentence", "identifier", "left_url"), ("images", "sentence", "label")),
+    "vqa": (("questions", "question_id"), ("annotations", "question_id")),
+    "albef_vqa": (("image", "question"),),
 }
 """Keys that only the annotations of one task have, on lines or in a list."""
 HEAD = 1_000_000  # bytes in which an annotation file shows its keys
