@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from softmask.answers import answer_columns, answer_scores, read_answers
@@ -137,7 +138,7 @@ class QuestionTask(TaughtTask):
         self.rows = Rows()
 
     def _check(self, rows: Mapping[str, Tensor], stage: str) -> None:
-        ids, counts = rows["question_id"].unique(return_counts=True)
+        ids, counts = torch.unique(rows["question_id"], return_counts=True)
         twice = ids[counts > 1]
         if len(twice):
             places = rows["position"][rows["question_id"] == twice[0]].tolist()
