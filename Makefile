@@ -3,6 +3,7 @@
 PYTHON ?= python3
 TRAINER ?= cpu
 CKPT ?=
+JOBS ?= 2
 ARGS ?=
 
 BIN := .venv/bin
@@ -18,8 +19,9 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test env lint format type check bench-data bench-scale board clean $(TASKS) \
-	$(TASKS:%=debug-%) $(TASKS:%=validate-%) $(TASKS:%=test-%) $(TASKS:%=predict-%)
+.PHONY: help demo demo-tasks test env lint format type check bench-data bench-scale board clean \
+	$(TASKS) $(TASKS:%=debug-%) $(TASKS:%=validate-%) $(TASKS:%=test-%) \
+	$(TASKS:%=predict-%)
 
 help:
 	@sed -nE -e 's/^([a-z-]+):.* ## /\1|/p' -e 's/^## ([^:]+): /\1|/p' Makefile \
@@ -35,8 +37,13 @@ demo: .venv/.stamp-demo ## train on emoji with their names on the CPU, test, pri
 	@echo "== training, then testing"
 	@$(BIN)/softmask fit $(call CONF,demo) --then_test true $(ARGS)
 
-test: .venv/.stamp-dev ## run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+demo-tasks: .venv/.stamp-demo ## pretrain on scenes, then every task from it and from scratch: CPU, under an hour
+	@echo "== composed scenes of the demo's drawings: data/scenes"
+	@$(BIN)/softmask data scenes --output data/scenes
+	@$(BIN)/python -m benchmarks.tasks $(ARGS)
+
+test: .venv/.stamp-dev ## run the tests, in JOBS=2 processes
+	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 env: .venv/.stamp-dev ## make .venv with all a contributor needs
 	@echo "== .venv is ready"

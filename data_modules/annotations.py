@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import Literal
 
 from data_modules.formats.albef import read_albef
+from data_modules.formats.albef_refcoco import read_albef_refcoco
 from data_modules.formats.coco import read_coco
 from data_modules.formats.detect import annotation_files, detect
+from data_modules.formats.folders import read_folders
 from data_modules.formats.group import Group, Rows, merge
 from data_modules.formats.img2dataset import read_img2dataset
 from data_modules.formats.karpathy import read_karpathy
 from data_modules.formats.nlvr2 import read_nlvr2
+from data_modules.formats.refcoco import read_refcoco
 from data_modules.formats.snli_ve import read_snli_ve
 from data_modules.formats.table import read_csv, read_jsonl, read_parquet
+from data_modules.formats.vqa import read_albef_vqa, read_vqa
 from softmask.errors import InputError
 
+Split = Literal["train", "val", "test"]
 SPLITS = ("train", "val", "test")
 
 Format = Literal[
@@ -32,6 +37,11 @@ Format = Literal[
     "img2dataset",
     "snli_ve",
     "nlvr2",
+    "refcoco",
+    "albef_refcoco",
+    "vqa",
+    "albef_vqa",
+    "folders",
 ]
 
 READERS: dict[str, Callable[[Path], Rows]] = {
@@ -44,6 +54,11 @@ READERS: dict[str, Callable[[Path], Rows]] = {
     "img2dataset": read_img2dataset,
     "snli_ve": read_snli_ve,
     "nlvr2": read_nlvr2,
+    "refcoco": read_refcoco,
+    "albef_refcoco": read_albef_refcoco,
+    "vqa": read_vqa,
+    "albef_vqa": read_albef_vqa,
+    "folders": read_folders,
 }
 
 
@@ -70,6 +85,22 @@ def read_annotations(place: Path, format: Format = "auto") -> list[Group]:
     if not groups:
         raise InputError(f"{place} has no rows: give one line for each caption.")
     return groups
+
+
+def put_into_split(groups: list[Group], split: str | None) -> None:
+    """Put all pictures into one split, when their annotations name none.
+
+    Raises:
+        InputError: if they do.
+    """
+    named = [group for group in groups if group.split]
+    if split and named:
+        raise InputError(
+            f"{len(named)} of {len(groups)} pictures have a split of their own, the first is "
+            f"{named[0].split!r}: leave --split out, or take it from the captions."
+        )
+    for group in groups:
+        group.split = split or group.split
 
 
 def split_groups(

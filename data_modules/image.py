@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from data_modules.decode import Pixels as Pixels
 from data_modules.pipeline import Pipeline
-from data_modules.sheet import Sheet, centred, draw_crop, resize, shifted
+from data_modules.sheet import Sheet, centred, draw_crop, shifted
 from data_modules.tone import (
     autocontrast,
     blur,
@@ -28,6 +28,7 @@ from data_modules.tone import (
     sharpen,
 )
 from softmask.errors import InputError
+from softmask.pictures import resize
 
 Operation = Callable[[Sheet], object]
 """One change of RandAugment, in place."""
@@ -40,7 +41,8 @@ class Distortion:
     Crop, flip and RandAugment are ALBEF's; jitter, gray and blur those of TCL.
 
     Args:
-        crop_scale: smallest and largest share of the area that a crop keeps.
+        crop_scale: smallest and largest share of the area that a crop keeps; [1, 1] crops nothing
+            and brings the whole picture to the square.
         crop_ratio: smallest and largest width over height of a crop.
         flip: probability of a mirror image.
         jitter: strength of brightness, contrast, saturation, hue.

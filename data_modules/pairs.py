@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from data_modules.annotations import Format, read_annotations
+from data_modules.annotations import Format, Split, put_into_split, read_annotations
 from data_modules.decode import Pixels
 from data_modules.formats.group import Group
 from data_modules.image import on_white
@@ -29,6 +29,7 @@ def write_pairs(
     seed: int = 0,
     val_share: float = 0,
     test_share: float = 0,
+    split: Split | None = None,
     credit: str | None = None,
     license: str | None = None,
     format: Format = "auto",
@@ -53,9 +54,12 @@ def write_pairs(
         seed: of the order and of the split by shares.
         val_share: share of the pictures for validation, when the captions have no split.
         test_share: share of the pictures for the test, when the captions have no split.
+        split: of all pictures; ALBEF's lists come one after the other into one output.
         credit: whom to name, kept in the index.
         license: of the pictures, kept in the index.
-        format: how the captions are written; auto finds out and says what it saw.
+        format: how the captions are written; auto finds out and says what it saw. snli_ve and
+            nlvr2 are those tasks' own files and ALBEF's lists: each row becomes a sample, and the
+            names of files or pictures tell its split.
         strip_prefix: what picture names begin with and the folder has not.
         workers: processes; 0 does all in this one.
         part: "2/4" writes every fourth shard, from the second on. Run all four with the same
@@ -72,6 +76,7 @@ def write_pairs(
         )
     chosen = parse_part(part)
     groups = read_annotations(captions or images, format)
+    put_into_split(groups, split)
     arguments = {
         "images": str(images.resolve()),
         "captions (their hash)": fingerprint(groups),

@@ -129,7 +129,10 @@ class Reader:
         Raises:
             BadSample: if it cannot be decoded.
         """
-        pixels = decode(encoded, self.max_pixels)
+        return self.show(decode(encoded, self.max_pixels), sample, epoch, side)
+
+    def show(self, pixels: Pixels, sample: Sample, epoch: int, side: str = "") -> Pixels:
+        """Bring a decoded picture to the square, as `picture` does, (size, size, 3)."""
         if self.distort is None:
             return evaluate(pixels, self.size)
         return self.distort(pixels, sample_seed(self.seed, epoch, sample.draws + side))
@@ -142,13 +145,18 @@ class Reader:
         """
         return self.text.encode(normalise(text, self.text.options.max_words)).ids
 
+    @property
+    def length(self) -> int | None:
+        """Tokens that texts are padded to; None pads to the longest of a batch."""
+        options = self.text.options
+        return options.max_tokens if options.pad_to_max else None
+
     def images(self, pictures: Sequence[Pixels]) -> Tensor:
         """Stack pictures, (B, 3, H, W)."""
         return images_batch(pictures)
 
     def pad(self, rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
         """Stack token rows and tell tokens from padding, (B, L) twice."""
-        options = self.text.options
-        ids = pad_rows(rows, self.text.pad, options.max_tokens if options.pad_to_max else None)
+        ids = pad_rows(rows, self.text.pad, self.length)
         lengths = torch.tensor([len(row) for row in rows])
         return ids, torch.arange(ids.shape[1]) < lengths[:, None]

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from data_modules.decode import Pixels
-from data_modules.sheet import resize
 from softmask.errors import InputError, first_line
+from softmask.pictures import resize
 
 # Its import asks the network for a newer version otherwise.
 os.environ["NO_ALBUMENTATIONS_UPDATE"] = "1"

@@ -1,24 +1,25 @@
-"""Image-caption pairs for pretraining and for zero-shot evaluation."""
+"""Image-caption pairs for pretraining, and pictures with all captions to evaluate it."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from data_modules.base import ShardedData, check_sizes
 from data_modules.batches import Maker
-from data_modules.collate import PairItem, PretrainItem, pair_batch, pretrain_batch
-from data_modules.contents import Contents, contents
-from data_modules.decode import MAX_PIXELS, Pixels, decode
-from data_modules.image import Distort, Distortion, evaluate
+from data_modules.captioned import MakeCaptioned, MakePairs
+from data_modules.collate import PretrainItem, pretrain_batch
+from data_modules.contents import contents
+from data_modules.decode import MAX_PIXELS, decode
+from data_modules.image import Distortion, evaluate
 from data_modules.mixture import Source
-from data_modules.seeds import hash63, sample_seed
+from data_modules.pictured import PicturedData
+from data_modules.seeds import sample_seed
 from data_modules.shards import Sample
 from data_modules.store import StoreOptions
-from data_modules.text import Encoded, Text, TextOptions, normalise
-from softmask.batch import PairBatch, PretrainBatch
+from data_modules.text import TextOptions
+from softmask.batch import PretrainBatch
 
 
-class PretrainData(ShardedData):
+class PretrainData(PicturedData):
     """Pairs of pictures and captions, augmented for training.
 
     Args:
@@ -67,90 +68,53 @@ class PretrainData(ShardedData):
             val,
             test,
             predict,
+            image_size=image_size,
             batch_size=batch_size,
             eval_batch_size=eval_batch_size,
             workers=workers,
             seed=seed,
             window=window,
+            text=text,
+            distortion=distortion,
             val_limit=val_limit,
+            max_pixels=max_pixels,
             store=store,
             max_drop_rate=max_drop_rate,
         )
-        check_sizes({"max_pixels": max_pixels}, least=1)
-        self.image_size, self.text, self.distortion = image_size, text, distortion
-        self.teacher_clean_image, self.max_pixels = teacher_clean_image, max_pixels
+        self.teacher_clean_image = teacher_clean_image
 
     def make_train(self) -> "MakePretrain":
         """Give the maker of training batches."""
-        distort = Distort(self.distortion, self.image_size)
-        pairs = self.make_evaluation()
-        return MakePretrain(pairs, distort, self.seed, self.teacher_clean_image)
+        return MakePretrain(MakePairs(self.distorted()), self.teacher_clean_image)
 
-    def make_evaluation(self) -> "MakePairs":
+    def make_evaluation(self) -> MakeCaptioned:
         """Give the maker of evaluation batches."""
-        return MakePairs(Text(self.text), self.image_size, self.max_pixels)
-
-
-class MakePairs(Maker):
-    """Samples to a PairBatch: plain pictures, first captions.
-
-    Args:
-        text: the tokenizer at work.
-        size: side of the pictures in pixels.
-        max_pixels: larger pictures are bad.
-    """
-
-    def __init__(self, text: Text, size: int, max_pixels: int = MAX_PIXELS) -> None:
-        self.text, self.size, self.max_pixels = text, size, max_pixels
-        self.length = text.options.max_tokens if text.options.pad_to_max else None
-
-    def item(self, sample: Sample, epoch: int) -> PairItem:  # noqa: ARG002 (all passes are equal)
-        """Make one pair, or raise BadSample."""
-        found = contents(sample)
-        pixels = evaluate(decode(found.image, self.max_pixels), self.size)
-        return self.pair(sample, found, pixels, found.captions[0])[0]
-
-    def batch(self, items: Sequence[PairItem], epoch: int) -> PairBatch:  # noqa: ARG002 (as above)
-        """Stack pairs."""
-        return pair_batch(items, self.text.pad, self.length)
-
-    def pair(
-        self, sample: Sample, found: Contents, pixels: Pixels, caption: str
-    ) -> tuple[PairItem, Encoded]:
-        """Make one pair of a sample's picture and one of its captions, and its tokens."""
-        caption = normalise(caption, self.text.options.max_words)
-        encoded = self.text.encode(caption)
-        image = str(found.meta.get("image_id", sample.key))
-        ids = hash63(image), hash63(caption)
-        item = PairItem(pixels, encoded.ids, *ids, sample.position, sample.key, caption)
-        return item, encoded
+        return MakeCaptioned(self.plain())
 
 
 class MakePretrain(Maker):
     """Samples to a PretrainBatch: distorted pictures, masked captions, drawn by seed, epoch, key.
 
     Args:
-        pairs: the maker of plain pairs.
-        distort: the image augmentation.
-        seed: of the augmentation.
+        pairs: the maker of pairs, which distorts.
         clean_image: add undistorted pictures.
     """
 
-    def __init__(self, pairs: MakePairs, distort: Distort, seed: int, clean_image: bool) -> None:
-        self.pairs, self.distort, self.seed, self.clean_image = pairs, distort, seed, clean_image
+    def __init__(self, pairs: MakePairs, clean_image: bool) -> None:
+        self.pairs, self.reader, self.clean_image = pairs, pairs.reader, clean_image
 
     def item(self, sample: Sample, epoch: int) -> PretrainItem:
         """Make one augmented pair, or raise BadSample."""
-        seed = sample_seed(self.seed, epoch, sample.draws)
+        seed = sample_seed(self.reader.seed, epoch, sample.draws)
         rng = np.random.default_rng([seed, 1])  # not the stream of the picture
         found = contents(sample)
-        pixels = decode(found.image, self.pairs.max_pixels)
-        caption = found.captions[int(rng.integers(len(found.captions)))]
-        pair, encoded = self.pairs.pair(sample, found, self.distort(pixels, seed), caption)
-        draw = self.pairs.text.draw(encoded, rng)
-        clean = evaluate(pixels, self.pairs.size) if self.clean_image else None
+        pixels = decode(found.image, self.reader.max_pixels)
+        shown = self.reader.show(pixels, sample, epoch)
+        pair, encoded = self.pairs.pair(sample, epoch, found, shown)
+        draw = self.reader.text.draw(encoded, rng)
+        clean = evaluate(pixels, self.reader.size) if self.clean_image else None
         return PretrainItem(pair, draw, clean)
 
     def batch(self, items: Sequence[PretrainItem], epoch: int) -> PretrainBatch:  # noqa: ARG002
         """Stack augmented pairs."""
-        return pretrain_batch(items, self.pairs.text.pad, self.pairs.length)
+        return pretrain_batch(items, self.reader.text.pad, self.reader.length)

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from data_modules.decode import Pixels
+from softmask.pictures import Pixels, resize
 
 Matrix = NDArray[np.float64]
 
@@ -82,16 +82,6 @@ class Sheet:
         self.pixels = np.asarray(final, np.uint8)
 
 
-def resize(pixels: Pixels, size: int) -> Pixels:
-    """Resize to a square, bicubic as ALBEF does; shrinking more than 2x averages areas instead.
-
-    Without it OpenCV's bicubic would skip pixels.
-    """
-    shrink = min(pixels.shape[:2]) > 2 * size
-    method = cv2.INTER_AREA if shrink else cv2.INTER_CUBIC
-    return np.asarray(cv2.resize(pixels, (size, size), interpolation=method), np.uint8)
-
-
 def draw_crop(
     height: int,
     width: int,
@@ -104,10 +94,12 @@ def draw_crop(
     Args:
         height: of the picture.
         width: of the picture.
-        scale: smallest and largest share of the area.
+        scale: smallest and largest share of the area; no less than 1 is all of it.
         ratio: smallest and largest width over height.
         rng: of the picture.
     """
+    if scale[0] >= 1:
+        return slice(0, height), slice(0, width)
     for _ in range(10):
         area = height * width * rng.uniform(*scale)
         shape = math.exp(rng.uniform(math.log(ratio[0]), math.log(ratio[1])))

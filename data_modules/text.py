@@ -3,7 +3,6 @@
 L tokens of one caption, [CLS] first; M of them to predict; S words for soft masks.
 """
 
-import unicodedata
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
@@ -12,13 +11,12 @@ from numpy.typing import NDArray
 
 from data_modules.pieces import WordPieces
 from data_modules.reasons import BadSample, Reason
+from softmask.captions import is_shown as is_shown
+from softmask.captions import normalise as normalise
 from softmask.errors import InputError
 from softmask.tokenizer import load_tokenizer
 
 Ids = NDArray[np.int64]
-
-HIDDEN = ("Cf", "Cs", "Co")
-JOINERS = "\u200c\u200d"  # they make other letters in Persian and Hindi, other pictures of emoji
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ class Encoded(NamedTuple):
 
     ids: Ids  # (L,)
     ordinary: NDArray[np.bool_]  # (L,) no [CLS], [SEP] or [PAD]
-    content: NDArray[np.bool_]  # (L,) of a word that names something; all False for "any" words
+    content: NDArray[np.bool_]  # (L,) of a word that names something
 
 
 class Masked(NamedTuple):
@@ -88,18 +86,6 @@ class TextDraw(NamedTuple):
     words: Ids  # (S,)
     mlm_ids: Ids | None  # (L,)
     clean_ids: Ids | None  # (L,)
-
-
-def normalise(caption: str, max_words: int) -> str:
-    """Make equal captions equal strings: NFKC, single spaces, at most max_words words.
-
-    Control characters become spaces; what shows nothing at all (byte order marks, zero-width
-    spaces, direction marks, halves of characters) goes without a trace.
-    """
-    text = unicodedata.normalize("NFKC", caption)
-    if not text.isprintable():
-        text = "".join(letter if is_shown(letter) else _instead(letter) for letter in text)
-    return " ".join(text.split()[:max_words])
 
 
 class Text:
@@ -131,8 +117,7 @@ class Text:
         pieces, names = self._pieces(caption, room)
         ids = np.array([self._cls, *pieces, *[self._sep] * self.options.sep], dtype=np.int64)
         content = np.zeros(len(ids), dtype=bool)
-        if self.options.soft_words == "content":
-            content[1 : len(pieces) + 1] = names
+        content[1 : len(pieces) + 1] = names
         ordinary = (ids != self._cls) & (ids != self._sep) & (ids != self.pad)
         if not ordinary.any():  # nothing, or "[PAD]" and its like written out
             raise BadSample(
@@ -184,12 +169,3 @@ class Text:
         (places,) = eligible.nonzero()
         # What rng.choice does, in a third of its time.
         return places[rng.integers(0, len(places), size=self.options.masks_per_pair)]
-
-
-def is_shown(letter: str) -> bool:
-    """Tell whether a character stays in a caption as it is."""
-    return letter in JOINERS or unicodedata.category(letter) not in ("Cc", *HIDDEN)
-
-
-def _instead(letter: str) -> str:
-    return " " if unicodedata.category(letter) == "Cc" else ""

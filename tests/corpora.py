@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from fake import COLOURS, fake_pairs, write_fake_pairs
+from fake import COLOURS, SHAPES, fake_pairs, write_fake_pairs
+from refer import write_grounding as write_grounding
 
 from data_modules.write import Pair, write_shards
 from softmask.batch import ENTAILMENT
@@ -82,3 +83,23 @@ def questions(count: int, seed: int = 0) -> Iterator[Pair]:
         if number % 3 == 2:
             meta |= {"answers": [colour], "dataset": "vg"}
         yield pair._replace(captions=["What color is it?"], meta=meta)
+
+
+def write_retrieval(folder: Path, count: int, seed: int) -> None:
+    """Pictures with one to three captions, in evaluation too."""
+    pairs = fake_pairs(count, seed, captions=3)
+    uneven = (pair._replace(captions=pair.captions[: 1 + n % 3]) for n, pair in enumerate(pairs))
+    write_shards(uneven, folder, shard_size=8)
+
+
+write_retrieval_flickr30k = write_retrieval
+
+
+def write_zeroshot(folder: Path, count: int, seed: int) -> None:
+    """Pictures whose labels are their shapes, by name and by place."""
+    pairs = [
+        pair._replace(meta={"label": next(n for n in SHAPES if n in pair.captions[0])})
+        for pair in fake_pairs(count, seed)
+    ]
+    pairs[1] = pairs[1]._replace(meta={"label": SHAPES.index(str(pairs[1].meta["label"]))})
+    write_shards(pairs, folder, shard_size=8)

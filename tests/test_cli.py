@@ -77,12 +77,15 @@ def checkpoint(path: Path) -> dict:
 
 
 def check_report(report: dict) -> None:
-    outer = {"corpus", "test_size", "chance_r1", "itc", "itm", "train_seconds", "steps"}
+    outer = {"corpus", "test_size", "captions", "chance_r1", "itc", "itm", "train_seconds", "steps"}
     assert set(report) == outer | {"parameters"}
     for score in ("itc", "itm"):
         assert set(report[score]) == {"i2t", "t2i"}
         for recalls in report[score].values():
-            assert set(recalls) == RECALLS
+            assert set(recalls) == {*RECALLS, "interval"}
+            assert set(recalls["interval"]) == RECALLS
+            for name, (low, high) in recalls["interval"].items():
+                assert 0 <= low <= recalls[name] <= high <= 1
             assert 0 <= recalls["r1"] <= recalls["r5"] <= recalls["r10"] == 1  # of six
 
 
@@ -90,7 +93,7 @@ def test_report_of_a_run_that_is_tested_after_it(fitted, corpus, last):
     report = json.loads((fitted / "report.json").read_text())
     check_report(report)
     assert report["corpus"] == str(corpus / "test")
-    assert (report["test_size"], report["steps"]) == (6, 4)
+    assert (report["test_size"], report["captions"], report["steps"]) == (6, 6, 4)
     assert report["chance_r1"] == pytest.approx(1 / 6)
     assert 0 < report["train_seconds"] < 120
     state = checkpoint(last)["state_dict"]
@@ -101,11 +104,15 @@ def test_report_of_a_run_that_is_tested_after_it(fitted, corpus, last):
 def test_result_is_printed_as_a_table(fitted):
     out = (fitted / "out.txt").read_text()
     report = json.loads((fitted / "report.json").read_text())
-    values = report["itm"]["t2i"].values()
+    recalls = report["itm"]["t2i"]
+    cells = [
+        f"{100 * recalls[k]:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
+        for k, (low, high) in recalls["interval"].items()
+    ]
     row = next(
         line for line in out.splitlines() if line.startswith("re-ranked") and "text->" in line
     )
-    assert row.split()[1:] == ["text->image", *(f"{100 * value:.1f}" for value in values)]
+    assert row.split()[1:] == ["text->image", *" ".join(cells).split()]
     assert "contrastive image->text" in out
     for name in ("report.json", "soft_mask.png"):
         assert str(fitted / name) in out

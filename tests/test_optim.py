@@ -7,6 +7,7 @@ import tiny
 import torch
 from torch import nn
 
+from softmask.errors import InputError
 from softmask.momentum import Momentum
 from softmask.nn import WordHead
 from softmask.optim import Optim, parameter_groups
@@ -124,3 +125,56 @@ def test_scalars_learn_at_their_own_rate():
         optimizer.step()
         schedule.step()
     assert schedule.get_last_lr() == pytest.approx([1e-3, 1e-3, 5e-5])
+
+
+DECAY = 0.5
+
+
+def stages_by_name(name):
+    """The layer of a parameter and the number of layers, from its name alone."""
+    if ".image.vit." in name:
+        number = int(name.split(".blocks.")[1].split(".")[0]) + 1 if ".blocks." in name else 0
+        return (1, 1) if ".vit.norm." in name else (number, 1)  # the tests' ViT has one block
+    if ".text.bert.embeddings." in name or name == "table":
+        return 0, 2 * tiny.LAYERS
+    if ".text.bert.encoder.layer." in name:
+        return int(name.split(".layer.")[1].split(".")[0]) + 1, 2 * tiny.LAYERS
+    if ".fusion.layers." in name:
+        return tiny.LAYERS + int(name.split(".layers.")[1].split(".")[0]) + 1, 2 * tiny.LAYERS
+    return 1, 1
+
+
+def test_layers_learn_slower_the_deeper_they_lie():
+    model = Model()
+    optim = Optim(lr=1e-3, warmup_steps=0, scalar_lr=0.1, layer_decay=DECAY)
+    optimizer, _ = optim.build(model, TOTAL, stacks=model.backbone.stacks())
+    groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    seen = set()
+    for name, p in model.named_parameters():
+        if not p.requires_grad:
+            continue
+        layer, layers = stages_by_name(name)
+        rate = 1e-3 * DECAY ** (layers - layer) * (0.1 if p.ndim == 0 else 1)
+        assert groups[id(p)]["lr"] == pytest.approx(rate), name
+        assert groups[id(p)]["weight_decay"] == (0.02 if p.ndim > 1 else 0), name
+        below = f"-{layers - layer:02d}" if layers > layer else ""
+        kind = ("scalars", "vectors", "matrices")[min(p.ndim, 2)]
+        assert groups[id(p)]["name"] == kind + below, name
+        seen.add(rate)
+    assert len(seen) == 6  # five levels of BERT's, and the temperature
+    names = [group["name"] for group in optimizer.param_groups]
+    assert len(set(names)) == len(names)
+    assert names[:3] == ["matrices", "vectors", "scalars"]
+
+
+def test_layers_learn_alike_unless_told():
+    model = Model()
+    optimizer, _ = Optim(lr=1e-3).build(model, TOTAL, stacks=model.backbone.stacks())
+    assert [group["name"] for group in optimizer.param_groups] == ["matrices", "vectors", "scalars"]
+    assert len({group["lr"] for group in optimizer.param_groups}) == 1
+
+
+@pytest.mark.parametrize("value", [0, -0.5, 1.1])
+def test_layer_decay_out_of_range_is_refused(value):
+    with pytest.raises(InputError, match=r"optim\.layer_decay"):
+        Optim(layer_decay=value)

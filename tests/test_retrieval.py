@@ -7,30 +7,37 @@ import pytest
 import tiny
 import torch
 
+from softmask.gallery import Gallery, Gathered
 from softmask.metrics import recall_at_k
 from softmask.nn import Matcher
-from softmask.retrieval import Gallery, Gathered, contrastive_scores, match_scores, shortlist
+from softmask.retrieval import alike, contrastive_scores, match_scores, shortlist
 from softmask.tasks import Evaluation
 
-# Pairs by place in the data set: images with one to three captions, two captions twice.
-IMAGE = torch.tensor([0, 0, 10, 10, 10, 2, 30, 30, 4, 5, 6])
-TEXT = torch.tensor([7, 1, 2, 3, 7, 4, 50, 6, 70, 8, 8])
-LENGTHS = [3, 9, 4, 6, 5, 12, 8, 3, 4, 7, 5]
-COUNT = len(IMAGE)
+# Samples by place in the data set: the image of each and how many captions it brings. Images 0, 10
+# and 30 come in several samples, as in tables of pairs.
+IMAGE = torch.tensor([0, 0, 10, 10, 2, 30, 4, 5, 30, 6])
+CAPTIONS = torch.tensor([1, 2, 1, 3, 1, 1, 5, 1, 1, 2])
+# By text: two captions twice.
+TEXT_ID = torch.tensor([7, 1, 2, 3, 7, 9, 10, 4, 50, 6, 70, 8, 11, 12, 13, 14, 15, 16])
+LENGTHS = [3, 9, 4, 6, 5, 12, 8, 3, 4, 7, 5, 6, 3, 4, 8, 9, 3, 5]
+COUNT, TEXTS = len(IMAGE), len(TEXT_ID)
+SAMPLE = torch.arange(COUNT).repeat_interleave(CAPTIONS)  # of each text
 BACKBONE, MATCHER = tiny.backbone(), tiny.shake(Matcher(tiny.WIDTH), by=2.0)
 
 
-def batch_of(rows):
-    """The pairs at these places, padded to the longest of them alone."""
+def batch_of(places):
+    """The samples at these places, texts padded to the longest of them alone."""
     ids, mask = tiny.texts(LENGTHS)
-    longest = max(LENGTHS[row] for row in rows)
-    places = torch.tensor(rows)
+    texts = torch.cat([(place == SAMPLE).nonzero().squeeze(1) for place in places])
+    longest = max(LENGTHS[text] for text in texts.tolist())
+    places = torch.tensor(places)
     return {
         "image": tiny.pixels(31)[IMAGE[places]],
-        "input_ids": ids[places, :longest],
-        "attention_mask": mask[places, :longest],
+        "input_ids": ids[texts, :longest],
+        "attention_mask": mask[texts, :longest],
+        "image_row": torch.arange(len(places)).repeat_interleave(CAPTIONS[places]),
         "image_id": IMAGE[places],
-        "text_id": TEXT[places],
+        "text_id": TEXT_ID[texts],
         "position": places,
     }
 
@@ -46,6 +53,7 @@ class Ranks:
     def gather(self, rank, rows):
         self.rows[rank] = rows
         self.barrier.wait()
+        assert len({given.shape for given in self.rows}) == 1, "as all_gather wants it"
         joined = torch.cat(self.rows)
         self.barrier.wait()
         return joined
@@ -53,16 +61,16 @@ class Ranks:
 
 @torch.no_grad()
 def evaluate(ranks, rank, batch_size, evaluation):
-    """One rank's whole evaluation: every W-th pair, the first ones again to fill up."""
+    """One rank's whole evaluation: every W-th sample, the first ones again to fill up."""
     each = -(-COUNT // ranks.world)
     rows = [place % COUNT for place in range(rank, each * ranks.world, ranks.world)]
-    gallery = Gallery()
+    gallery = Gallery(rank, evaluation.half_tokens)
     for start in range(0, len(rows), batch_size):
         batch = batch_of(rows[start : start + batch_size])
         tokens, image = BACKBONE.encode_image(batch["image"])
         states, text = BACKBONE.encode_text(batch["input_ids"], batch["attention_mask"])
         gallery.add(batch, tokens, image, states, text)
-    gathered = gallery.gather(lambda x: ranks.gather(rank, x), ranks.world, rank)
+    gathered = gallery.gather(lambda x: ranks.gather(rank, x))
 
     def add_up(value):
         return ranks.gather(rank, value[None]).sum(dim=0)
@@ -82,16 +90,18 @@ def alone():
     return on_ranks(1)[0]
 
 
-def test_every_pair_counts_once_in_order_of_its_place(alone):
+def test_every_image_and_text_counts_once_in_order_of_its_place(alone):
     gathered, _ = alone
-    assert gathered.text_id.tolist() == TEXT.tolist()
-    assert gathered.text_image_id.tolist() == IMAGE.tolist()
+    assert gathered.text_id.tolist() == TEXT_ID.tolist()
+    assert gathered.text_image_id.tolist() == IMAGE[SAMPLE].tolist()
     assert gathered.image_id.tolist() == [0, 10, 2, 30, 4, 5, 6]
     assert gathered.mask.sum(dim=1).tolist() == LENGTHS
     assert sorted(gathered.tokens) == list(range(7))
+    found = gathered.image_id[gathered.text_image()]
+    assert found.tolist() == gathered.text_image_id.tolist()
 
 
-def test_encodings_stay_with_their_pair(alone):
+def test_encodings_stay_with_their_sample(alone):
     gathered, _ = alone
     with torch.no_grad():
         batch = batch_of(list(range(COUNT)))
@@ -107,8 +117,9 @@ def test_encodings_stay_with_their_pair(alone):
 
 
 @pytest.mark.parametrize("batch_size", [1, 3])
-@pytest.mark.parametrize("world", [2, 3])
+@pytest.mark.parametrize("world", [2, 3, 13])
 def test_ranks_together_equal_one(alone, world, batch_size):
+    """Uneven numbers of texts, and at 13 ranks places that two of them hold."""
     one = alone[0]
     everyone = on_ranks(world, batch_size)
     for gathered, scores in everyone:
@@ -126,10 +137,13 @@ def test_ranks_together_equal_one(alone, world, batch_size):
 
 def test_correct_is_a_caption_of_the_image_or_its_equal(alone):
     gathered, _ = alone
-    pairs = list(zip(IMAGE.tolist(), TEXT.tolist(), strict=True))
-    expected = [[(i, t) in pairs for t in TEXT.tolist()] for i in gathered.image_id.tolist()]
+    pairs = list(zip(IMAGE[SAMPLE].tolist(), TEXT_ID.tolist(), strict=True))
+    ids = gathered.image_id.tolist()
+    expected = [[(i, t) in pairs for t in TEXT_ID.tolist()] for i in ids]
     assert gathered.correct().tolist() == expected
-    assert expected[0] == [place in (0, 1, 4) for place in range(COUNT)]
+    assert expected[0] == [place in (0, 1, 2, 4) for place in range(TEXTS)]
+    own = [[i == of for of, _ in pairs] for i in ids]
+    assert gathered.correct(equal_captions=False).tolist() == own != expected
 
 
 def test_five_captions_an_image_ranked_perfectly_are_one():
@@ -187,13 +201,33 @@ def test_shortlists_are_judged_and_the_rest_keeps_its_order_below(alone, k, simi
 
 def test_close_cosines_keep_their_order_outside_the_shortlist(alone):
     gathered = alone[0]
-    close = 0.9 - 1e-5 * torch.arange(COUNT).expand(7, -1).float()
+    close = 0.9 - 1e-5 * torch.arange(TEXTS).expand(7, -1).float()
     with torch.no_grad():
         i2t, _ = match_scores(BACKBONE, MATCHER, gathered, close, Evaluation(k_test=1), lambda x: x)
     assert (i2t[:, 1:].diff(dim=1) < 0).all()
 
 
-@pytest.mark.parametrize("chunk", [1, 2, 5])
+@pytest.mark.parametrize("chunk", [1, 2, 5, 11, 1000])
 def test_chunks_do_not_change_the_scores(alone, chunk):
     for a, b in zip(on_ranks(1, chunk=chunk)[0][1], alone[1], strict=True):
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
+def test_groups_hold_every_image_once_and_no_more_rows_than_a_chunk():
+    counts = {place: int(n) for place, n in enumerate(10 * tiny.draw(90).abs() + 1)}
+    groups = list(alike(counts, 24))
+    assert sorted(i for group in groups for i in group) == sorted(counts)
+    rows = [len(group) * max(counts[i] for i in group) for group in groups]
+    assert all(n <= 24 for group, n in zip(groups, rows, strict=True) if len(group) > 1)
+    assert sum(rows) < 1.2 * sum(counts.values())  # few rows fill up
+    assert max(len(group) for group in alike(dict.fromkeys(range(99), 1), 1000)) == 32
+
+
+def test_half_tokens_halve_the_memory_and_round_the_judgement(alone):
+    ((gathered, scores),) = on_ranks(1, half_tokens=True)
+    for index, tokens in alone[0].tokens.items():
+        assert gathered.tokens[index].nbytes == tokens.nbytes // 2
+        assert torch.equal(gathered.tokens[index], tokens.bfloat16())
+    for a, b in zip(scores, alone[1], strict=True):
+        assert not torch.equal(a, b)
+        torch.testing.assert_close(a, b, rtol=0.05, atol=0.05)

@@ -98,3 +98,25 @@ def test_a_task_adapts_the_weights_it_starts_from_and_their_twins(tmp_path):
     assert not torch.equal(twin, given.words.dense.weight)
     task.setup("fit")  # goes the same way
     assert len(task.shown) == 4
+
+
+def test_a_part_of_the_backbone_that_gets_nothing_is_said_aloud(tmp_path):
+    given, path = other(tmp_path)
+    left = {k: v for k, v in given.state_dict().items() if "fusion" not in k and "words." not in k}
+    torch.save({"state_dict": left}, path)
+    task = training.alone(training.task(init_from=path))
+    with pytest.warns(UserWarning, match=r"filled nothing of backbone\.fusion: this stays"):
+        task.setup("fit")
+    assert torch.equal(task.matcher.weight, given.matcher.weight)
+
+
+def test_heads_may_be_new_and_one_tensor_fills_a_part(tmp_path):
+    given, path = other(tmp_path)
+    state = {k: v for k, v in given.state_dict().items() if not k.startswith("matcher.")}
+    for name in [n for n in state if n.startswith("backbone.fusion.layers.1.")]:
+        del state[name]
+    torch.save({"state_dict": state}, path)
+    task = training.alone(training.task(init_from=path))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        task.setup("fit")

@@ -9,8 +9,10 @@ from fake import fake_pairs
 from torch import Tensor
 from torch.utils.data import DataLoader
 
+from data_modules.captioned import MakePairs
 from data_modules.image import Distort, Distortion
-from data_modules.pretrain import MakePairs, MakePretrain
+from data_modules.pictured import Reader
+from data_modules.pretrain import MakePretrain
 from data_modules.shards import Sample
 from data_modules.text import Text, TextOptions
 from data_modules.write import columns
@@ -35,9 +37,9 @@ def batch(
     """Pairs skip, skip + 1, ... as the data module makes them."""
     pairs = list(fake_pairs(skip + count, size=SIZE))[skip:]
     samples = [Sample(n, "fake", pair.key, columns(pair)) for n, pair in enumerate(pairs, skip)]
-    plain = MakePairs(Text(options or text()), SIZE)
-    distortion = Distortion() if clean_image else STILL
-    return MakePretrain(plain, Distort(distortion, SIZE), 0, clean_image)(samples, 0)
+    distort = Distort(Distortion() if clean_image else STILL, SIZE)
+    reader = Reader(Text(options or text()), SIZE, distort=distort)
+    return MakePretrain(MakePairs(reader), clean_image)(samples, 0)
 
 
 def backbone(

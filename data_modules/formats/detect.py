@@ -4,14 +4,21 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from data_modules.formats.refcoco import REFS
 from softmask.errors import InputError
 
+FOLDERS = ("img2dataset", "refcoco", "folders")
+"""Formats that are a folder."""
 SUFFIXES = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 MARKS = {
     "snli_ve": (("sentence2", "gold_label"), ("image", "sentence", "label")),
     "nlvr2": (("sentence", "identifier", "left_url"), ("images", "sentence", "label")),
+    "vqa": (("questions", "question_id", "data_subtype"),),
+    "albef_vqa": (("image", "question", "dataset"),),
 }
 """Keys that only the annotations of one task have, on lines or in a list."""
+SAMPLES = {"vqa": "*_OpenEnded_*_questions.json"}
+"""Files of a folder that hold a format's samples; those beside them only tell more."""
 HEAD = 1_000_000  # bytes in which an annotation file shows its keys
 
 
@@ -34,9 +41,14 @@ def detect(place: Path) -> Found:
     """
     if not place.is_dir():
         return Found(*_file(place))
+    if any(place.glob(REFS)):
+        return Found("refcoco", [place], f"it holds {REFS}")
     sign = _img2dataset(place)
     if sign:
         return Found("img2dataset", [place], sign)
+    for format, pattern in SAMPLES.items():
+        if files := sorted(place.glob(pattern)):
+            return Found(format, files, f"it holds {files[0].name}")
     files = [file for file in sorted(place.iterdir()) if file.suffix in (*SUFFIXES, ".json")]
     if not files:
         raise InputError(
@@ -54,9 +66,11 @@ def detect(place: Path) -> Found:
 
 
 def annotation_files(place: Path, format: str) -> list[Path]:
-    """Give the files of a format at a place; folders of img2dataset are one."""
-    if format == "img2dataset" or not place.is_dir():
+    """Give the files of a format at a place; some folders are one."""
+    if format in FOLDERS or not place.is_dir():
         return [place]
+    if format in SAMPLES and (known := sorted(place.glob(SAMPLES[format]))):
+        return known
     wanted = [suffix for suffix, name in SUFFIXES.items() if name == format] or [".json"]
     if format in MARKS:
         wanted += [suffix for suffix, name in SUFFIXES.items() if name == "jsonl"]
@@ -72,6 +86,8 @@ def _file(file: Path) -> tuple[str, list[Path], str]:
     lines = SUFFIXES.get(file.suffix) == "jsonl"
     if file.suffix in SUFFIXES and not (lines and _task(_head(file))):
         return SUFFIXES[file.suffix], [file], f"its name ends in {file.suffix}"
+    if file.match(REFS):
+        return "refcoco", [file], f"its name is {REFS}"
     if file.suffix != ".json" and not lines:
         raise InputError(
             f"{file} is neither .csv, .jsonl, .parquet nor .json, nor a folder: convert the "
@@ -104,6 +120,8 @@ def _json(head: str, file: Path) -> tuple[str, str]:
 
     if head.startswith("[") and has("image", "caption"):
         return "albef", "it is a list with image and caption"
+    if head.startswith("[") and has("image", "text", "ref_id"):
+        return "albef_refcoco", "it is a list with image, text and ref_id"
     if head.startswith("{") and has("images", "sentences"):
         return "karpathy", "it has images with sentences"
     if head.startswith("{") and has("images") and has("file_name"):

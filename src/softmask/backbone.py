@@ -77,6 +77,10 @@ class Backbone(nn.Module):
         self.text_projection.requires_grad_(False)
         self.temperature.requires_grad_(False)
 
+    def stacks(self) -> list[list[list[nn.Parameter]]]:
+        """Parameters by layer, embeddings first: of the ViT, and of BERT from words to fusion."""
+        return [self.image.levels(), [*self.text.levels(), *self.fusion.levels()]]
+
     @torch.no_grad()
     def clamp_temperature(self) -> None:
         """Keep the temperature in ALBEF's range, in place."""

@@ -1,7 +1,8 @@
 """The command line: `softmask fit|validate|test|predict -c machine.yaml -c task.yaml [flags]`.
 
-`softmask data ...` prepares data. A user's mistake ends with one paragraph and exit code 1, SIGTERM
-with a checkpoint and 143. `--ckpt_path last` goes on from the last checkpoint of the named run
+`softmask data ...` prepares data; `softmask weights ...` reads, converts and shares weights. A
+user's mistake ends with one paragraph and exit code 1, SIGTERM with a checkpoint and 143.
+`--ckpt_path last` goes on from the last checkpoint of the named run
 (`--trainer.logger.init_args.version NAME`), or starts it: one command for the first start and for
 every other.
 """
@@ -15,10 +16,12 @@ from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
 import data_modules.commands
+import softmask.commands
 from data_modules import ShardedData
 from softmask import __version__
 from softmask.callbacks import (
     DroppedSamples,
+    GroundingPanels,
     LastCheckpoint,
     PairScores,
     Performance,
@@ -54,6 +57,7 @@ class SoftMaskCLI(LightningCLI):
         parser.add_lightning_class_args(DroppedSamples, "dropped")
         parser.add_lightning_class_args(RunReport, "report")
         parser.add_lightning_class_args(SoftMaskPanels, "panels")
+        parser.add_lightning_class_args(GroundingPanels, "grounding_panels")
         parser.add_lightning_class_args(PairScores, "scores")
         parser.set_defaults({"lr_monitor.logging_interval": "step"})
         parser.add_argument(
@@ -126,6 +130,8 @@ def main(args: Sequence[str] | None = None) -> None:
     try:
         if given[:1] == ["data"]:
             data_modules.commands.main(given[1:])
+        elif given[:1] == ["weights"]:
+            softmask.commands.main(given[1:])
         else:
             # None lets Lightning read sys.argv itself; it warns of arguments given twice.
             _run(None if args is None else given)
@@ -157,7 +163,7 @@ def _run(args: list[str] | None) -> None:
         parser_kwargs={
             "prog": "softmask",
             "description": "Vision-language pretraining with text-driven soft masks. "
-            "`softmask data` prepares data.",
+            "`softmask data` prepares data, `softmask weights` reads and shares weights.",
             "version": __version__,
         },
         args=args,

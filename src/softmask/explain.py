@@ -7,10 +7,12 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from softmask.backbone import Backbone
+from softmask.errors import InputError
 from softmask.nn import ImageKeys, Matcher
-from softmask.saliency import WordMaps, choose_words, normalise_map, soft_mask, word_maps
+from softmask.saliency import WordMaps, merge_pieces, normalise_map, soft_mask, word_maps
 
 
 class Explained(NamedTuple):
@@ -19,6 +21,32 @@ class Explained(NamedTuple):
     maps: Tensor  # (B, S, P) in 0..1
     plain: Tensor  # (B,) probability of the whole picture
     masked: Tensor  # (B, S) probability with what the word saw faded
+
+
+class Explanation(NamedTuple):
+    """Where each word of one text looks in one picture."""
+
+    words: list[str]
+    maps: Tensor  # (words, rows, columns) of patches, in 0..1
+    match: float  # probability that the pair matches
+    masked: Tensor  # (words,) the same with what the word saw faded
+
+
+def check_layer(layer: int, layers: int) -> None:
+    """Refuse a layer whose maps do not reach the matching score.
+
+    Args:
+        layer: fusion layer to map, from 0.
+        layers: of the fusion encoder.
+
+    Raises:
+        InputError: there is no such layer, or it is the last.
+    """
+    if not 0 <= layer < layers - 1:
+        raise InputError(
+            f"Fusion layer {layer} cannot be mapped: this model has {layers}, the last of which "
+            f"gives words no map. Give layer=0..{max(layers - 2, 0)}."
+        )
 
 
 def match_maps(
@@ -34,7 +62,8 @@ def match_maps(
         keys: of the B images.
         layer: whose cross-attention is mapped.
     """
-    early, keys = early.detach(), keys.detach()
+    # The map is differentiated even where all that made it is frozen.
+    early, keys = early.detach().requires_grad_(), keys.detach()
 
     def tail() -> tuple[Tensor, Tensor]:
         first, attention = backbone.fusion.first_token_with_map(early, mask, keys, layer)
@@ -43,8 +72,44 @@ def match_maps(
     return word_maps(tail)
 
 
+class Looked(NamedTuple):
+    """What matching looks at in pairs, and what it was made of."""
+
+    cam: Tensor  # (B, L, N), of each word
+    states: Tensor  # (B, L, D), of the texts alone
+    keys: ImageKeys  # of the B images
+
+
 @torch.inference_mode(False)
 @torch.no_grad()
+def look(
+    backbone: Backbone,
+    matcher: Matcher,
+    layer: int,
+    *,
+    image: Tensor,
+    input_ids: Tensor,
+    mask: Tensor,
+) -> Looked:
+    """Map every word of pairs, whether gradients are on or off.
+
+    Args:
+        backbone: encodes and fuses.
+        matcher: judges.
+        layer: fusion layer whose cross-attention is mapped.
+        image: (B, 3, H, W), as the image encoder reads it.
+        input_ids: (B, L).
+        mask: True on words, (B, L).
+    """
+    # Cloned: tensors made in inference mode cannot enter the graph of the maps.
+    image, input_ids, mask = image.clone(), input_ids.clone(), mask.clone()
+    tokens, _ = backbone.encode_image(image)
+    states, _ = backbone.encode_text(input_ids, mask)
+    keys = backbone.project(tokens)
+    early = backbone.fusion(states, mask, keys, stop=layer)
+    return Looked(match_maps(backbone, matcher, early, mask, keys, layer).cam, states, keys)
+
+
 def explain(
     backbone: Backbone,
     matcher: Matcher,
@@ -56,7 +121,7 @@ def explain(
     words: Tensor,
     by_max: bool = False,
 ) -> Explained:
-    """Map chosen words and match the pictures with and without what they saw.
+    """Map chosen tokens and match the pictures with and without what they saw.
 
     Args:
         backbone: encodes and fuses.
@@ -68,21 +133,54 @@ def explain(
         words: token positions, (B, S).
         by_max: normalise maps by their largest value instead of min-max.
     """
-    # Cloned: tensors made in inference mode cannot enter the graph of the maps.
-    image, input_ids, mask, words = (x.clone() for x in (image, input_ids, mask, words))
-    tokens, _ = backbone.encode_image(image)
-    states, _ = backbone.encode_text(input_ids, mask)
-    keys = backbone.project(tokens)
-    early = backbone.fusion(states, mask, keys, stop=layer)
-    cam = match_maps(backbone, matcher, early, mask, keys, layer).cam
-    maps = normalise_map(choose_words(cam, words), by_max)
+    pieces = F.one_hot(words, input_ids.shape[1]).bool()
+    return explain_words(
+        backbone,
+        matcher,
+        layer,
+        image=image,
+        input_ids=input_ids,
+        mask=mask,
+        pieces=pieces,
+        by_max=by_max,
+    )
+
+
+@torch.inference_mode(False)
+@torch.no_grad()
+def explain_words(
+    backbone: Backbone,
+    matcher: Matcher,
+    layer: int,
+    *,
+    image: Tensor,
+    input_ids: Tensor,
+    mask: Tensor,
+    pieces: Tensor,
+    by_max: bool = False,
+) -> Explained:
+    """`explain` for words of several tokens each: their maps are averaged, then normalised.
+
+    Args:
+        backbone: encodes and fuses.
+        matcher: judges.
+        layer: fusion layer whose cross-attention is mapped.
+        image: (B, 3, H, W), as the image encoder reads it.
+        input_ids: (B, L).
+        mask: True on words, (B, L).
+        pieces: True on the tokens of each chosen word, one at least, (B, S, L).
+        by_max: normalise maps by their largest value instead of min-max.
+    """
+    mask, pieces = mask.clone(), pieces.clone()
+    cam, states, keys = look(backbone, matcher, layer, image=image, input_ids=input_ids, mask=mask)
+    maps = normalise_map(merge_pieces(cam, pieces), by_max)
     plain = _match(matcher, backbone.match_state(states, mask, keys))
-    times = words.shape[1]
+    times = pieces.shape[1]
     soft = backbone.fusion.soften(keys.repeat(times), soft_mask(maps).flatten(0, 1))
     first = backbone.match_state(
         states.repeat_interleave(times, dim=0), mask.repeat_interleave(times, dim=0), soft
     )
-    return Explained(maps, plain, _match(matcher, first).view_as(words))
+    return Explained(maps, plain, _match(matcher, first).view(len(pieces), times))
 
 
 def _match(matcher: Matcher, first: Tensor) -> Tensor:

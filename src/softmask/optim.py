@@ -1,8 +1,11 @@
 """AdamW with warm-up and cosine, and no decay on norms and biases (ALBEF's recipe)."""
 
 import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
+from typing import Literal
 
 from torch import nn
 from torch.optim import AdamW
@@ -12,6 +15,13 @@ from softmask.errors import InputError, refuse_outside
 
 FUSED_ON = {"cpu", "cuda"}
 """Devices that have AdamW's fused kernel."""
+KINDS = ("scalars", "vectors", "matrices")
+"""Parameters by their number of dimensions; matrices and larger are one kind."""
+
+Part = Literal["image", "text", "fusion"]
+"""An encoder of the backbone."""
+Stack = Sequence[Sequence[nn.Parameter]]
+"""Parameters of an encoder by layer, embeddings first."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +38,10 @@ class Optim:
         eps: of AdamW.
         scalar_lr: learning rate of scalars, which is the temperature, as a share of `lr`; 1 in
             ALBEF, whose `lr` is small. At 1e-3 the temperature falls before features mean anything.
+        layer_decay: layer l of n learns at `lr` times layer_decay^(n - l), embeddings being layer
+            0 (BEiT, arXiv 2106.08254): the ViT counts its own layers, BERT those of text and fusion
+            together. What is no layer of the backbone's learns at `lr`. 1 is ALBEF.
+        freeze: encoders that stay as they are: no gradient, no dropout, not in the optimiser.
     """
 
     lr: float = 1e-4
@@ -38,11 +52,13 @@ class Optim:
     betas: tuple[float, float] = (0.9, 0.999)
     eps: float = 1e-8
     scalar_lr: float = 1.0
+    layer_decay: float = 1.0
+    freeze: tuple[Part, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
         above = (1e-30, inf)
-        rates = {"lr": above, "eps": above}
+        rates = {"lr": above, "eps": above, "layer_decay": (1e-3, 1.0)}
         names = ("weight_decay", "warmup_steps", "warmup_lr", "min_lr", "scalar_lr")
         refuse_outside("optim", vars(self), rates | dict.fromkeys(names, (0.0, inf)))
         if not all(0 <= beta < 1 for beta in self.betas):
@@ -51,7 +67,12 @@ class Optim:
             )
 
     def build(
-        self, module: nn.Module, total_steps: int, *, fused: bool = True
+        self,
+        module: nn.Module,
+        total_steps: int,
+        *,
+        fused: bool = True,
+        stacks: Iterable[Stack] = (),
     ) -> tuple[AdamW, LambdaLR]:
         """The optimiser of `module`'s trainable parameters and its schedule over a run.
 
@@ -59,10 +80,14 @@ class Optim:
             module: whose trainable parameters.
             total_steps: of the run.
             fused: one kernel for the step where the device has one, as CPU and CUDA do.
+            stacks: layers that `layer_decay` counts.
         """
         places = {p.device.type for p in module.parameters() if p.requires_grad}
+        above = layers_above(stacks) if self.layer_decay < 1 else {}
         optimizer = AdamW(
-            parameter_groups(module, self.weight_decay, self.lr, self.scalar_lr),
+            parameter_groups(
+                module, self.weight_decay, self.lr, self.scalar_lr, self.layer_decay, above
+            ),
             lr=self.lr,
             betas=self.betas,
             eps=self.eps,
@@ -81,8 +106,23 @@ class Optim:
         return (self.min_lr + (self.lr - self.min_lr) * cosine) / self.lr
 
 
+def layers_above(stacks: Iterable[Stack]) -> dict[nn.Parameter, int]:
+    """How many layers of its stack stand above each parameter's: 0 for those of the last."""
+    return {
+        parameter: len(stack) - 1 - number
+        for stack in stacks
+        for number, layer in enumerate(stack)
+        for parameter in layer
+    }
+
+
 def parameter_groups(
-    module: nn.Module, weight_decay: float, lr: float, scalar_lr: float = 1.0
+    module: nn.Module,
+    weight_decay: float,
+    lr: float,
+    scalar_lr: float = 1.0,
+    layer_decay: float = 1.0,
+    above: Mapping[nn.Parameter, int] | None = None,
 ) -> list[dict[str, object]]:
     """Trainable parameters in groups: matrices and larger decay; vectors and scalars do not.
 
@@ -93,15 +133,24 @@ def parameter_groups(
         weight_decay: of matrices.
         lr: learning rate of matrices and vectors.
         scalar_lr: that of scalars as a share of it.
+        layer_decay: share that is left of it with each layer that stands above.
+        above: number of layers above a parameter's own, where there are any.
 
     Returns:
-        Matrices, vectors, and scalars where there are any, by these names in the logs.
+        Matrices, vectors, and scalars where there are any, by these names in the logs; under other
+        layers with how many: `matrices-03`.
     """
-    trainable = [p for p in module.parameters() if p.requires_grad]
-    groups: list[dict[str, object]] = [
-        {"name": "matrices", "params": [p for p in trainable if p.ndim > 1]},
-        {"name": "vectors", "params": [p for p in trainable if p.ndim == 1]},
+    found: dict[tuple[int, int], list[nn.Parameter]] = defaultdict(list)
+    for parameter in module.parameters():
+        if parameter.requires_grad:
+            depth = (above or {}).get(parameter, 0)
+            found[depth, -min(parameter.ndim, 2)].append(parameter)
+    return [
+        {
+            "name": KINDS[-kind] + (f"-{depth:02d}" if depth else ""),
+            "params": parameters,
+            "lr": lr * layer_decay**depth * (1.0 if kind else scalar_lr),
+            "weight_decay": weight_decay if KINDS[-kind] == "matrices" else 0.0,
+        }
+        for (depth, kind), parameters in sorted(found.items(), key=lambda item: item[0])
     ]
-    if scalars := [p for p in trainable if p.ndim == 0]:
-        groups.append({"name": "scalars", "params": scalars, "lr": lr * scalar_lr})
-    return [{"weight_decay": weight_decay if g["name"] == "matrices" else 0.0, **g} for g in groups]

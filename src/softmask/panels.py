@@ -1,4 +1,4 @@
-"""Soft masks as pictures: the image, where a word looks, and what is left without it.
+"""Maps as pictures: where a word looks and what is left without it, or what an expression means.
 
 H x W pixels, P = rows x columns patches.
 """
@@ -12,15 +12,16 @@ from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 Pixels = NDArray[np.uint8]
+Shares = Sequence[float]
 
 SIDE = 192
 MARGIN = 12
 LINE = 22
-TITLES = ("picture", "where the word looks", "softly masked")
+INK, PALE_INK, RED, GREEN = "#333333", "#666666", "#c0202a", "#1f8f3a"
 
 
 class Row(NamedTuple):
-    """One sample of a panel."""
+    """One sample of a panel of soft masks."""
 
     image: Pixels  # (H, W, 3)
     before: str  # caption up to the chosen word
@@ -31,8 +32,28 @@ class Row(NamedTuple):
     masked: float  # match probability of the masked picture
 
 
+class Grounded(NamedTuple):
+    """One sample of a panel of grounding; boxes and point in shares of the picture's sides."""
+
+    image: Pixels  # (H, W, 3)
+    expression: str
+    patches: Tensor  # (rows, columns) in 0..1
+    point: Shares  # x, y of the map's largest value
+    box: Shares  # x, y, width, height of what is meant
+    best: Shares | None  # the chosen box, if there were any
+    iou: float | None  # of both
+
+
+class _Line(NamedTuple):
+    """One sample as it is drawn: pictures, coloured words below, a note below them."""
+
+    pictures: tuple[Image.Image, ...]
+    words: tuple[tuple[str, str], ...]
+    note: str
+
+
 def panel(rows: Sequence[Row]) -> Pixels:
-    """Draw samples below each other.
+    """Draw soft masks, samples below each other.
 
     Args:
         rows: at least one.
@@ -40,39 +61,83 @@ def panel(rows: Sequence[Row]) -> Pixels:
     Returns:
         (height, width, 3).
     """
-    width = 3 * SIDE + 4 * MARGIN
-    height = LINE + MARGIN + len(rows) * (SIDE + 2 * LINE + MARGIN)
+    return _sheet(("picture", "where the word looks", "softly masked"), [*map(_soft_line, rows)])
+
+
+def grounding_panel(rows: Sequence[Grounded]) -> Pixels:
+    """Draw what expressions mean (green) and where their maps point (red), below each other.
+
+    Args:
+        rows: at least one.
+
+    Returns:
+        (height, width, 3).
+    """
+    return _sheet(("meant", "where the words look"), [*map(_grounded_line, rows)])
+
+
+def _soft_line(row: Row) -> _Line:
+    picture, heat = _square(row.image), _enlarge(row.patches)
+    words = ((row.before, INK), (row.word, RED), (row.after, INK))
+    note = f"match {row.plain:.2f}, masked {row.masked:.2f}"
+    return _Line((picture, _overlay(picture, heat), _fade(picture, heat)), words, note)
+
+
+def _grounded_line(row: Grounded) -> _Line:
+    picture = _square(row.image)
+    shown = picture.copy(), _overlay(picture, _enlarge(row.patches))
+    for place in shown:
+        ImageDraw.Draw(place).rectangle(_corners(row.box), outline=GREEN, width=2)
+    draw = ImageDraw.Draw(shown[1])
+    if row.best is not None:
+        draw.rectangle(_corners(row.best), outline=RED, width=2)
+    x, y = (SIDE * share for share in row.point)
+    draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=RED, outline="white")
+    note = "" if row.iou is None else f"chosen box overlaps by {row.iou:.2f}"
+    return _Line(shown, ((row.expression, INK),), note)
+
+
+def _sheet(titles: Sequence[str], lines: Sequence[_Line]) -> Pixels:
+    width = len(titles) * (SIDE + MARGIN) + MARGIN
+    height = LINE + MARGIN + len(lines) * (SIDE + 2 * LINE + MARGIN)
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(size=15)
-    for column, title in enumerate(TITLES):
-        draw.text((_left(column), MARGIN // 2), title, fill="#666666", font=font)
-    for index, row in enumerate(rows):
-        _draw_row(sheet, draw, font, row, LINE + MARGIN + index * (SIDE + 2 * LINE + MARGIN))
+    for column, title in enumerate(titles):
+        draw.text((_left(column), MARGIN // 2), title, fill=PALE_INK, font=font)
+    for index, line in enumerate(lines):
+        _draw_line(sheet, draw, font, line, LINE + MARGIN + index * (SIDE + 2 * LINE + MARGIN))
     return np.asarray(sheet)
 
 
-def _draw_row(
+def _draw_line(
     sheet: Image.Image,
     draw: ImageDraw.ImageDraw,
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-    row: Row,
+    line: _Line,
     top: int,
 ) -> None:
-    picture = Image.fromarray(row.image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-    heat = _enlarge(row.patches)
-    for column, shown in enumerate((picture, _overlay(picture, heat), _fade(picture, heat))):
+    for column, shown in enumerate(line.pictures):
         sheet.paste(shown, (_left(column), top))
         draw.rectangle(
             (_left(column) - 1, top - 1, _left(column) + SIDE, top + SIDE), outline="#cccccc"
         )
     left, below = float(_left(0)), top + SIDE + 3
-    for text, colour in ((row.before, "#333333"), (row.word, "#c0202a"), (row.after, "#333333")):
+    for text, colour in line.words:
         if text:
             draw.text((left, below), text, fill=colour, font=font)
             left += draw.textlength(text + " ", font=font)
-    match = f"match {row.plain:.2f}, masked {row.masked:.2f}"
-    draw.text((_left(0), below + LINE - 4), match, fill="#666666", font=font)
+    draw.text((_left(0), below + LINE - 4), line.note, fill=PALE_INK, font=font)
+
+
+def _square(image: Pixels) -> Image.Image:
+    return Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
+
+
+def _corners(box: Shares) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom on a drawn picture."""
+    x, y, width, height = (SIDE * share for share in box)
+    return x, y, min(x + width, SIDE - 1), min(y + height, SIDE - 1)
 
 
 def _left(column: int) -> int:

@@ -1,4 +1,4 @@
-"""Names of others to ours: official ALBEF files and BERT. Pure functions of state dicts.
+"""Names of others to ours: official ALBEF files, BERT, ViT. Pure functions of state dicts.
 
 Separate query, key and value matrices are stacked, as our layers keep them.
 """
@@ -38,6 +38,9 @@ def from_albef(state: Mapping[str, Tensor], layers: int) -> State:
     if "backbone.temperature" in renamed and any(k.startswith("momentum.") for k in renamed):
         # Official twins share the live temperature; ours carry one that nothing reads.
         renamed["momentum.twin.backbone.temperature"] = renamed["backbone.temperature"]
+    if "queue.image_id" in renamed:
+        # Fine-tuning tells pairs apart by their images alone.
+        renamed["queue.text_id"] = renamed["queue.image_id"]
     return stack_projections(renamed)
 
 
@@ -58,6 +61,20 @@ def from_bert(state: Mapping[str, Tensor], layers: int) -> State:
         if not plain.startswith(("pooler.", "cls.seq_relationship.")):
             renamed.update(_one("", plain, tensor, layers))
     return stack_projections(renamed)
+
+
+def from_vit(state: Mapping[str, Tensor], layers: int = 0) -> State:  # noqa: ARG001 (as the others)
+    """Rename a state dict of timm's ViT or DeiT (METHOD 6.2).
+
+    Args:
+        state: names of timm; the classifier, `head`, is left out.
+        layers: not read: a ViT has no text.
+
+    Returns:
+        Names of a task.
+    """
+    kept = (name for name in state if not name.startswith("head."))
+    return {f"backbone.image.vit.{name}": state[name] for name in kept}
 
 
 _ALBEF_PARTS = {

@@ -1,20 +1,23 @@
 """Retrieval: contrastive scores, then the matching head on a shortlist (ALBEF, section 5).
 
-I images, T texts, N image tokens, L words, D width, E embedding width, W ranks.
+I images, T texts, N image tokens, L words, D width, G images judged together.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn.utils.rnn import pad_sequence
 
 from softmask.backbone import Backbone
-from softmask.batch import PairBatch
+from softmask.gallery import Gathered
 from softmask.nn import Matcher
-from softmask.rows import first_of_each
+
+Score = Callable[[Tensor], Tensor]
+"""Fused first tokens (R, D) to a score each, (R,)."""
+MOST_IMAGES = 32
+"""Images judged together: the keys of one at base size and 384 pixels are 21 MB."""
 
 
 class Rerank(Protocol):
@@ -31,92 +34,6 @@ class Rerank(Protocol):
     @property
     def chunk(self) -> int:
         """Most text rows fused at once."""
-
-
-@dataclass
-class Gathered:
-    """Everything of all ranks but image tokens, which stay where they were made.
-
-    Images and texts are in the order of their place in the data set, the same on every rank.
-    """
-
-    image: Tensor  # (I, E)
-    image_id: Tensor  # (I,)
-    text: Tensor  # (T, E)
-    text_id: Tensor  # (T,)
-    text_image_id: Tensor  # (T,) image that came with the text
-    states: Tensor  # (T, L, D)
-    mask: Tensor  # (T, L)
-    tokens: dict[int, Tensor]  # index of an image of this rank -> (N, D), on the host
-
-    def correct(self) -> Tensor:
-        """True where the text, or one with an equal caption, came with the image, (I, T)."""
-        own = self.image_id[:, None] == self.text_image_id
-        caption = torch.unique(self.text_id, return_inverse=True)[1]
-        image, text = own.nonzero(as_tuple=True)
-        said = torch.zeros_like(own)
-        said[image, caption[text]] = True
-        return said[:, caption]
-
-
-class Gallery:
-    """Collects an evaluation's encodings batch by batch."""
-
-    def __init__(self) -> None:
-        self._rows: dict[str, list[Tensor]] = {}
-
-    def add(
-        self, batch: PairBatch, tokens: Tensor, image: Tensor, states: Tensor, text: Tensor
-    ) -> None:
-        """Keep one batch; image tokens (B, N, D) move to the host, the rest stays."""
-        rows = {
-            "tokens": tokens.cpu(),
-            "image": image,
-            "text": text,
-            "states": states,
-            "mask": batch["attention_mask"],
-            "image_id": batch["image_id"],
-            "text_id": batch["text_id"],
-            "position": batch["position"],
-        }
-        for name, value in rows.items():
-            self._rows.setdefault(name, []).append(value.detach())
-
-    def gather(self, gather: Callable[[Tensor], Tensor], world: int, rank: int) -> Gathered:
-        """Bring all ranks together; what was repeated to fill ranks counts once.
-
-        Args:
-            gather: stacks the rows of all ranks, equal in number on each.
-            world: W.
-            rank: this rank.
-        """
-        longest = torch.tensor([[max(s.shape[1] for s in self._rows["states"])]])
-        longest = longest.to(self._rows["states"][0].device)
-        length = int(gather(longest).max())
-        for name in ("states", "mask"):
-            self._rows[name] = [_pad(x, length) for x in self._rows[name]]
-        joined = {name: torch.cat(rows) for name, rows in self._rows.items()}
-        tokens = joined.pop("tokens")
-        full = {name: gather(rows) for name, rows in joined.items()}
-        texts = first_of_each(full["position"])
-        texts = texts[full["position"][texts].argsort()]
-        images = texts[first_of_each(full["image_id"][texts])]
-        per_rank = len(full["position"]) // world
-        mine = {
-            i: tokens[row - rank * per_rank]
-            for i, row in enumerate(images.tolist())
-            if row // per_rank == rank
-        }
-        return Gathered(
-            image=full["image"][images],
-            image_id=full["image_id"][images],
-            text=full["text"][texts],
-            text_id=full["text_id"][texts],
-            text_image_id=full["image_id"][texts],
-            states=full["states"][texts],
-            mask=full["mask"][texts],
-            tokens=mine,
-        )
 
 
 def contrastive_scores(gathered: Gathered) -> Tensor:
@@ -140,6 +57,9 @@ def match_scores(
 ) -> tuple[Tensor, Tensor]:
     """Judge every pair of either shortlist once, each by the rank that holds its image.
 
+    COCO's 5,000 images and 25,010 texts at k_test 256 are at most 7.7 million pairs, one pass
+    through the fusion layers each; pairs on both shortlists count once.
+
     Args:
         backbone: fuses.
         matcher: judges; the logit of class 1 is the score, as in ALBEF.
@@ -153,19 +73,77 @@ def match_scores(
         query its contrastive order goes on, below all judged ones.
     """
     i2t, t2i = shortlist(itc, rerank.k_test), shortlist(itc.T, rerank.k_test)
-    wanted = i2t | t2i.T
-    logits = torch.zeros_like(itc)
-    for index, tokens in gathered.tokens.items():
-        rows = wanted[index].nonzero().squeeze(1)
-        keys = backbone.project(tokens.to(itc.device).unsqueeze(0))
-        for part in torch.split(rows, rerank.chunk):
-            first = backbone.match_state(gathered.states[part], gathered.mask[part], keys)
-            logits[index, part] = matcher(first)[:, 1].to(logits.dtype)
+    logits = judge(
+        backbone,
+        lambda first: matcher(first)[:, 1],
+        gathered.tokens,
+        gathered.states,
+        gathered.mask,
+        i2t | t2i.T,
+        chunk=rerank.chunk,
+    )
     scores = sum_over_ranks(logits) + rerank.similarity * itc
-    rest = scores.amin() - 2 + itc  # cosines keep their differences; far below they would round
-    return torch.where(i2t, scores, rest), torch.where(t2i, scores.T, rest.T)
+    return below_judged(scores, i2t, itc), below_judged(scores.T, t2i, itc.T)
 
 
-def _pad(rows: Tensor, length: int) -> Tensor:
-    padding = [0, 0] * (rows.ndim - 2) + [0, length - rows.shape[1]]
-    return F.pad(rows, padding)
+def below_judged(scores: Tensor, judged: Tensor, itc: Tensor) -> Tensor:
+    """Scores where a candidate was judged, else its contrastive order below them; all (Q, C)."""
+    # Cosines keep their differences; far below they would round.
+    return torch.where(judged, scores, scores.amin() - 2 + itc)
+
+
+def judge(
+    backbone: Backbone,
+    score: Score,
+    tokens: Mapping[int, Tensor],
+    states: Tensor,
+    mask: Tensor,
+    wanted: Tensor,
+    *,
+    chunk: int,
+) -> Tensor:
+    """Fuse the wanted pairs and score them; an image's keys are projected once.
+
+    Args:
+        backbone: fuses.
+        score: judges what was fused.
+        tokens: of the images that are to be judged here, by index, each (N, D), anywhere.
+        states: of the texts, (T, L, D).
+        mask: True on words, (T, L).
+        wanted: True on pairs to judge, (I, T).
+        chunk: most text rows fused at once.
+
+    Returns:
+        (I, T) float32, 0 where nothing was judged.
+    """
+    scores = torch.zeros(wanted.shape, device=states.device)
+    counts = wanted.sum(dim=1).tolist()
+    for group in alike({i: counts[i] for i in tokens if counts[i]}, chunk):
+        found = [wanted[i].nonzero().squeeze(1) for i in group]
+        rows = pad_sequence(found, batch_first=True, padding_value=-1)  # (G, texts of the longest)
+        keys = backbone.project(torch.stack([tokens[i] for i in group]).to(states))
+        images = torch.tensor(group, device=states.device)[:, None]
+        for part in torch.split(rows, max(1, chunk // len(group)), dim=1):
+            texts = part.flatten().clamp_min(0)
+            first = backbone.match_state(states[texts], mask[texts], keys)
+            said, real = score(first).view_as(part), part >= 0
+            scores[images.expand_as(part)[real], part[real]] = said[real]
+    return scores
+
+
+def alike(counts: Mapping[int, int], chunk: int) -> Iterator[Sequence[int]]:
+    """Group images with like numbers of texts, so that few rows of a group only fill it up.
+
+    Args:
+        counts: texts of each image by its index, 1 or more.
+        chunk: most rows of a group; an image with more stands alone.
+    """
+    group: list[int] = []
+    for index in sorted(counts, key=lambda i: -counts[i]):
+        full = len(group) == MOST_IMAGES
+        if group and (full or (len(group) + 1) * counts[group[0]] > chunk):
+            yield group
+            group = []
+        group.append(index)
+    if group:
+        yield group

@@ -1,6 +1,6 @@
 """Rows of an evaluation, collected batch by batch; of all ranks, each sample counts once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -9,18 +9,28 @@ POSITION = "position"
 
 
 class Rows:
-    """Collects tensors by name, a row a sample, and brings those of all ranks together."""
+    """Collects tensors and texts by name, a row a sample, and joins those of all ranks."""
 
     def __init__(self) -> None:
         self._rows: dict[str, list[Tensor]] = {}
+        self._texts: dict[str, list[str]] = {}
 
-    def add(self, position: Tensor, columns: Mapping[str, Tensor]) -> None:
+    def add(
+        self,
+        position: Tensor,
+        columns: Mapping[str, Tensor],
+        texts: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
         """Keep one batch.
 
         Args:
             position: places in the data set, (B,).
             columns: by name, each (B, ...), of the same shape a row in every batch.
+            texts: by name, B each, without zeros.
         """
+        for name, lines in (texts or {}).items():
+            assert len(lines) == len(position), name
+            self._texts.setdefault(name, []).extend(lines)
         for name, rows in {POSITION: position, **columns}.items():
             assert len(rows) == len(position), name
             self._rows.setdefault(name, []).append(rows.detach())
@@ -35,9 +45,32 @@ class Rows:
             The columns and `position`, in the order of the data set, the same on every rank.
         """
         full = {name: gather(torch.cat(rows)) for name, rows in self._rows.items()}
-        first = first_of_each(full[POSITION])
-        order = first[full[POSITION][first].argsort()]
+        order = _order(full[POSITION])
         return {name: rows[order] for name, rows in full.items()}
+
+    def gather_texts(self, gather: Callable[[Tensor], Tensor]) -> dict[str, list[str]]:
+        """The same of the texts: they cross ranks as bytes."""
+        position = torch.cat(self._rows[POSITION])
+        order = _order(gather(position)).tolist()
+        full = {name: _gather(lines, gather, position) for name, lines in self._texts.items()}
+        return {name: [lines[row] for row in order] for name, lines in full.items()}
+
+
+def _order(position: Tensor) -> Tensor:
+    """Rows of different samples, in the order of the data set."""
+    first = first_of_each(position)
+    return first[position[first].argsort()]
+
+
+def _gather(lines: Sequence[str], gather: Callable[[Tensor], Tensor], like: Tensor) -> list[str]:
+    """Texts of all ranks; `like` tells the device."""
+    encoded = [line.encode() for line in lines]
+    own = torch.tensor([max(map(len, encoded), default=0)], device=like.device)
+    width = int(gather(own).max())
+    padded = b"".join(line.ljust(width, b"\0") for line in encoded)
+    rows = torch.frombuffer(bytearray(padded), dtype=torch.uint8) if padded else torch.empty(0)
+    everyone = gather(rows.to(like.device, torch.uint8).view(len(lines), width))
+    return [bytes(row).rstrip(b"\0").decode() for row in everyone.tolist()]
 
 
 def first_of_each(ids: Tensor) -> Tensor:

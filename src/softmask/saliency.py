@@ -55,6 +55,21 @@ def choose_words(cam: Tensor, words: Tensor) -> Tensor:
     return rows[..., 1:]
 
 
+def merge_pieces(cam: Tensor, pieces: Tensor) -> Tensor:
+    """The patch maps of words of several tokens, each the mean of its tokens' maps.
+
+    Args:
+        cam: (B, L, N).
+        pieces: True on the tokens of each word, one at least, (B, S, L).
+
+    Returns:
+        (B, S, P), class token dropped.
+    """
+    share = pieces.to(cam.dtype)
+    merged = torch.bmm(share / share.sum(dim=-1, keepdim=True), cam)
+    return merged[..., 1:]
+
+
 def normalise_map(patches: Tensor, by_max: bool = False) -> Tensor:
     """Bring each map to [0, 1], whatever the scale of its score; an all-equal map to 0.
 

@@ -1,48 +1,37 @@
-"""Weights from elsewhere: our checkpoints, official ALBEF files, BERT; what fits is reported."""
+"""Weights from elsewhere: our checkpoints, official ALBEF files, BERT, ViTs; what fits is reported.
+
+Positions of another resolution are resampled on the way.
+"""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import Tensor, nn
 from transformers import AutoModelForMaskedLM
 
+from softmask.checkpoint import check_checkpoint, read_content, read_state
 from softmask.errors import InputError, first_line
-from softmask.renames import State, from_albef, from_bert, is_albef
+from softmask.kinds import recognise
+from softmask.load_report import LoadReport
+from softmask.positions import fit_positions
+from softmask.renames import State, from_bert
+
+__all__ = [
+    "LoadReport",
+    "check_checkpoint",
+    "compare",
+    "compare_states",
+    "fill",
+    "load_bert",
+    "load_weights",
+    "read_state",
+    "text_layers",
+]
 
 QUEUE = "queue."
 """Its pairs are of another run: no weights to start from."""
 TWIN = "momentum.twin."
-
-
-@dataclass(frozen=True)
-class LoadReport:
-    """What happened to each name when weights were loaded.
-
-    Args:
-        source: where they came from.
-        matched: names of the module that were filled.
-        missing: names of the module that the source lacks.
-        unexpected: names of the source that the module has no place for.
-        misshapen: names whose shapes differ, with both shapes.
-    """
-
-    source: str
-    matched: list[str]
-    missing: list[str]
-    unexpected: list[str]
-    misshapen: list[str] = field(default_factory=list)
-
-    def summary(self) -> str:
-        """A line of counts and a line for each list that is not empty."""
-        lines = [f"{self.source}: {len(self.matched)} tensors loaded"]
-        for title in ("missing", "unexpected", "misshapen"):
-            names: list[str] = getattr(self, title)
-            if names:
-                shown = ", ".join(names[:8]) + (", ..." if len(names) > 8 else "")
-                lines.append(f"  {len(names)} {title}: {shown}")
-        return "\n".join(lines)
 
 
 def load_weights(
@@ -52,9 +41,10 @@ def load_weights(
 
     Args:
         module: a task.
-        path: a Lightning checkpoint of ours, or an official ALBEF .pth.
+        path: a Lightning checkpoint of ours, a folder that `SoftMask.save_pretrained` made, an
+            official ALBEF .pth, or a BERT's or ViT's file, which fills its part.
         adapt: what a task makes of weights that it starts from, see `TaskModule.adapt`. With it
-            the queue stays behind, and is not missed.
+            the queue stays behind and is not missed, nor are twins, which follow the weights.
 
     Returns:
         What was matched, missing, unexpected.
@@ -62,15 +52,19 @@ def load_weights(
     Raises:
         InputError: the file is missing, unreadable or fits nothing.
     """
-    state = read_state(path)
-    if is_albef(state):
-        state = from_albef(state, text_layers(module))
+    content = read_content(path)
+    kind = recognise(content.tensors, content.beside, path)
+    # A file of nobody's that we know may still fit by its names.
+    state = kind.rename(content.tensors, text_layers(module)) if kind else content.tensors
     if adapt:
         state = _adapted(state, adapt)
     report = fill(module, state, str(path))
     if adapt:
-        missing = [k for k in report.missing if not k.startswith(QUEUE)]
-        report = replace(report, missing=missing)
+        report = _without_copies(report)
+    if kind:
+        report = replace(report, note=kind.note)
+        if kind.rename is from_bert:
+            _check_bert(report)
     if not report.matched:
         raise InputError(
             f"No tensor of {path} fits {type(module).__name__}: it holds names such as "
@@ -90,72 +84,50 @@ def _adapted(state: State, adapt: Callable[[State], State]) -> State:
     return adapted
 
 
-def read_state(path: str | Path) -> State:
-    """The state dict in a checkpoint file, read without running code from it.
-
-    Raises:
-        InputError: no such file, or not a checkpoint of tensors and plain types.
-    """
-    content = _read(path)
-    for key in ("state_dict", "model"):
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            content = content[key]
-    if not isinstance(content, dict):
-        raise InputError(f"'{path}' holds a {type(content).__name__}, not a state dict.")
-    return {k: v for k, v in content.items() if isinstance(v, Tensor)}
-
-
-def check_checkpoint(path: str | Path) -> None:
-    """Refuse what a run cannot go on from, before anything is built; tensors are not read.
-
-    Raises:
-        InputError: no such file, or not a checkpoint of a run.
-    """
-    content = _read(path, mmap=True)
-    if not isinstance(content, dict) or "pytorch-lightning_version" not in content:
-        raise InputError(
-            f"'{path}' holds no checkpoint of a softmask run, which --ckpt_path needs: give a file "
-            f"of its checkpoints folder. To start from bare weights use "
-            f"--model.init_args.init_from instead."
-        )
-
-
-def _read(path: str | Path, mmap: bool = False) -> object:
-    if not Path(path).is_file():
-        raise InputError(f"There is no checkpoint at '{path}': correct the path.")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
-    except Exception as error:  # junk makes torch's reader raise nearly anything
-        raise InputError(
-            f"'{path}' cannot be read as a checkpoint of tensors and plain types "
-            f"({first_line(error)}). Files that need code to be run are refused: save its state "
-            f"dict alone with torch.save."
-        ) from error
+def _without_copies(report: LoadReport) -> LoadReport:
+    """Leave out what is no loss: queues, and twins that the file or the task alone has."""
+    missing, unexpected = (
+        [k for k in names if not k.startswith((QUEUE, TWIN))]
+        for names in (report.missing, report.unexpected)
+    )
+    return replace(report, missing=missing, unexpected=unexpected)
 
 
 def compare(module: nn.Module, state: Mapping[str, Tensor], source: str) -> LoadReport:
     """Say which tensors of `state` fit into `module` by name and shape."""
-    own = module.state_dict()
-    misshapen = [
-        f"{k} {tuple(state[k].shape)} for {tuple(own[k].shape)}"
-        for k in own
-        if k in state and state[k].shape != own[k].shape
-    ]
-    matched = [k for k in own if k in state and state[k].shape == own[k].shape]
+    return compare_states(module.state_dict(), state, source)
+
+
+def compare_states(
+    own: Mapping[str, Tensor], state: Mapping[str, Tensor], source: str
+) -> LoadReport:
+    """Say which tensors of `state` fit into `own`, a module's state dict, by name and shape."""
+    shapes = {k: tuple(v.shape) for k, v in own.items()}
+    theirs = {k: tuple(v.shape) for k, v in state.items()}
+    shared = [k for k in shapes if k in theirs]
+    missing = [k for k in shapes if k not in theirs]
+    unexpected = [k for k in theirs if k not in shapes]
     return LoadReport(
         source,
-        matched,
-        [k for k in own if k not in state],
-        [k for k in state if k not in own],
-        misshapen,
+        [k for k in shared if theirs[k] == shapes[k]],
+        missing,
+        unexpected,
+        [f"{k} {theirs[k]} for {shapes[k]}" for k in shared if theirs[k] != shapes[k]],
+        shapes={k: (theirs | shapes)[k] for k in [*missing, *unexpected]},
     )
 
 
 def fill(module: nn.Module, state: Mapping[str, Tensor], source: str) -> LoadReport:
-    """Copy the tensors of `state` whose names and shapes fit into `module`, and say which."""
-    report = compare(module, state, source)
-    module.load_state_dict({k: state[k] for k in report.matched}, strict=False)
-    return report
+    """Copy the tensors of `state` whose names and shapes fit into `module`, and say which.
+
+    Positions of another size are brought to the module's, see `fit_positions`.
+    """
+    own = module.state_dict()
+    fitted = fit_positions(own, state)
+    report = compare(module, {**state, **fitted}, source)
+    module.load_state_dict({k: fitted.get(k, state[k]) for k in report.matched}, strict=False)
+    resampled = [f"{k} {tuple(state[k].shape)} to {tuple(v.shape)}" for k, v in fitted.items()]
+    return replace(report, resampled=resampled)
 
 
 def text_layers(module: nn.Module) -> int:
@@ -186,10 +158,14 @@ def load_bert(module: nn.Module, name: str) -> LoadReport:
             f"scratch."
         ) from error
     report = fill(module, from_bert(model.state_dict(), text_layers(module)), name)
+    _check_bert(report)
+    return report
+
+
+def _check_bert(report: LoadReport) -> None:
     if report.misshapen or not report.matched:
         found = ", ".join(report.misshapen[:3]) or "none of its tensors has a name of BERT's"
         raise InputError(
-            f"The BERT '{name}' does not fit this backbone: {found}. "
+            f"The BERT '{report.source}' does not fit this backbone: {found}. "
             f"Choose a backbone of its width (conf/backbone/) or another BERT."
         )
-    return report

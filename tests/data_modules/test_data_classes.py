@@ -139,6 +139,15 @@ def test_a_sample_of_two_that_lacks_something_is_bad(makers, gone, added, reason
     assert bad.value.reason == reason
 
 
+def test_pictures_of_another_task_are_told(makers):
+    with pytest.raises(BadSample, match="two pictures, left and right, of which this task") as bad:
+        makers[0].item(STATEMENTS[0], 0)
+    assert bad.value.reason == Reason.MANY_PICTURES
+    with pytest.raises(BadSample, match="no left picture but json, png, txt") as bad:
+        makers[1].item(ENTAILMENTS[0], 0)
+    assert bad.value.reason == Reason.MISSING_PICTURE
+
+
 def test_both_sides_draw_apart_and_again_alike():
     sample = STATEMENTS[0]
     same = {**sample.columns, "right.png": sample.columns["left.png"]}

@@ -85,7 +85,7 @@ def test_evaluation_batch_keeps_the_contract(folder):
     batch = batches[1]
     assert set(batch) == {
         *("image", "input_ids", "attention_mask", "image_id", "text_id", "position"),
-        *("key", "caption"),
+        *("key", "caption", "image_row"),
     }
     assert batch["key"] == [pair.key for pair in pairs[10:20]]
     assert batch["caption"] == [pair.captions[0] for pair in pairs[10:20]]
@@ -94,6 +94,7 @@ def test_evaluation_batch_keeps_the_contract(folder):
     assert np.array_equal(batch["image"][0].permute(1, 2, 0).numpy(), first)
     assert len(set(batch["image_id"].tolist())) == 10
     assert batch["text_id"][0] == hash63(pairs[10].captions[0])
+    assert batch["image_row"].tolist() == list(range(10))
 
 
 def test_optional_keys_are_left_out(folder):
@@ -136,18 +137,19 @@ def test_the_same_picture_is_distorted_differently_by_each_worker(tmp_path):
     assert len({image for image, _ in found.values()}) == 16
 
 
-def test_training_draws_among_captions_and_evaluation_takes_the_first(tmp_path):
+def test_training_draws_among_captions_and_evaluation_takes_all(tmp_path):
     folder = write_fake_pairs(tmp_path, 16, captions=3)
-    firsts = {pair.key: pair.captions for pair in fake_pairs(16, captions=3)}
+    captions_of = {pair.key: pair.captions for pair in fake_pairs(16, captions=3)}
     kinds = set()
     for epoch in range(4):
         for batch in loader(folder, epoch):
             for key, caption in zip(batch["key"], batch["caption"], strict=True):
-                kinds.add(firsts[key].index(caption))
+                kinds.add(captions_of[key].index(caption))
     assert kinds == {0, 1, 2}
     data = PretrainData(None, folder, image_size=16, workers=0)
     for batch in data.val_dataloader():
-        assert batch["caption"] == [firsts[key][0] for key in batch["key"]]
+        assert batch["caption"] == [text for key in batch["key"] for text in captions_of[key]]
+        assert batch["image_row"].tolist() == [row for row in range(16) for _ in range(3)]
 
 
 def test_equal_pictures_and_captions_have_equal_ids(tmp_path):

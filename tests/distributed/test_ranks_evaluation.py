@@ -1,35 +1,46 @@
-"""Recall on two ranks is recall on one, whatever the number of samples."""
+"""Recall on two ranks is recall on one, whatever the number of samples and of their captions."""
 
 import pytest
 import ranks
 import tiny
 import training
-from fake import write_fake_pairs
+from corpora import write_retrieval, write_zeroshot
+from fake import SHAPES, write_fake_pairs
 
-from data_modules import PretrainData
-from softmask.tasks import Evaluation
+from data_modules import ClassData, PretrainData
+from softmask.tasks import ClassRerank, Evaluation, ZeroShotTask
 
 COUNTS = (19, 8, 1)
+CAPTIONS = {19: 37, 8: 8, 1: 1}
+SIZES = {"image_size": training.SIZE, "eval_batch_size": 3, "workers": 0}
 
 
 def job(world, _, folder):
     reports = {}
     for count in COUNTS:
-        data = PretrainData(
-            val=str(folder / str(count)), image_size=training.SIZE, eval_batch_size=3, workers=0
-        )
+        data = PretrainData(val=str(folder / str(count)), **SIZES)
         task = training.task(evaluation=Evaluation(k_test=5))
         tiny.shake(task.backbone)
-        logged = ranks.trainer(world).validate(task, datamodule=data, verbose=False)[0]
-        reports[count] = {"report": task.report, "logged": logged}
+        reports[count] = validated(world, task, data)
+    shapes = ClassData(list(SHAPES), str(folder / "shapes"), **SIZES)
+    task = ZeroShotTask(training.backbone(), ClassRerank(k_test=2))
+    tiny.shake(task.backbone)
+    reports["shapes"] = validated(world, task, shapes)
     return {"reports": reports}
+
+
+def validated(world, task, data):
+    logged = ranks.trainer(world).validate(task, datamodule=data, verbose=False)[0]
+    return {"report": task.report, "logged": logged}
 
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ranks")
-    for count in COUNTS:
+    write_retrieval(folder / "19", 19, 0)  # one to three captions a picture
+    for count in COUNTS[1:]:
         write_fake_pairs(folder / str(count), count, shard_size=4)
+    write_zeroshot(folder / "shapes", 7, 0)
     return job(1, 0, folder)["reports"], ranks.on_ranks(job, folder / "ranks", folder)
 
 
@@ -37,12 +48,27 @@ def found(tmp_path_factory):
 def test_report_is_that_of_one_process(found, count):
     one, both = found[0][count], [rank["reports"][count] for rank in found[1]]
     assert one["report"]["test_size"] == count  # a repeated sample counts once
+    assert one["report"]["captions"] == CAPTIONS[count]
     for rank in both:
         assert rank["report"] == one["report"]
         assert rank["logged"] == one["logged"]
 
 
+def test_classification_is_that_of_one_process(found):
+    one = found[0]["shapes"]
+    assert one["report"]["test_size"] == 7
+    assert 0 < one["report"]["itc"]["top1"] < 1
+    for rank in found[1]:
+        assert rank["reports"]["shapes"] == one
+
+
 def test_recalls_are_not_all_alike(found):
     report = found[0][19]["report"]
-    recalls = [r for score in ("itc", "itm") for d in report[score].values() for r in d.values()]
+    recalls = [
+        recall
+        for score in ("itc", "itm")
+        for found in report[score].values()
+        for name, recall in found.items()
+        if name != "interval"
+    ]
     assert len(set(recalls)) > 3

@@ -3,7 +3,7 @@
 from softmask.callbacks.dropped import DroppedSamples
 from softmask.callbacks.folder import run_folder
 from softmask.callbacks.last import LastCheckpoint, find_last
-from softmask.callbacks.panels import SoftMaskPanels
+from softmask.callbacks.panels import GroundingPanels, SoftMaskPanels
 from softmask.callbacks.performance import Performance
 from softmask.callbacks.preemption import Preemption
 from softmask.callbacks.report import RunReport
@@ -11,6 +11,7 @@ from softmask.callbacks.scores import PairScores
 
 __all__ = [
     "DroppedSamples",
+    "GroundingPanels",
     "LastCheckpoint",
     "PairScores",
     "Performance",

@@ -1,87 +1,78 @@
-"""Soft masks as pictures, while training goes on."""
+"""Soft masks, and where expressions look, as pictures while training goes on."""
 
-from typing import Any, cast
+from typing import cast
 
 import lightning.pytorch as L
 import torch
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import TensorBoardLogger
-from PIL import Image
 from torch import Tensor
 
-from softmask.batch import PairBatch
-from softmask.callbacks.folder import run_folder
-from softmask.panels import Pixels, Row, panel
-from softmask.tasks import PretrainTask
+from softmask.batch import CaptionedBatch, GroundingBatch, ImageTextBatch
+from softmask.callbacks.drawing import Drawing
+from softmask.captioned import first_captions
+from softmask.grounding import best_box, enlarge
+from softmask.metrics import box_iou, peak
+from softmask.panels import Grounded, Pixels, Row, grounding_panel, panel
+from softmask.saliency import normalise_map
+from softmask.tasks import GroundingTask, PretrainTask
 from softmask.tokenizer import load_tokenizer
 
 
-class SoftMaskPanels(Callback):
-    """Draws the soft masks of the first evaluation samples: in TensorBoard, and of a test as PNG.
+class SoftMaskPanels(Drawing):
+    """Draws the soft masks of pretraining: `soft_mask.png`."""
 
-    Args:
-        samples: how many; the same ones every time. 0 draws none.
-    """
+    name = "soft_mask"
 
-    def __init__(self, samples: int = 4) -> None:
-        self.samples = samples
-        self._batch: PairBatch | None = None
+    def draws(self, task: L.LightningModule) -> bool:
+        """Pretraining's."""
+        return isinstance(task, PretrainTask)
 
-    def on_validation_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep the first samples."""
-        if batch_idx == 0 and self.samples:
-            self._batch = _first(batch, self.samples)
-
-    def on_test_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Keep the first samples."""
-        self.on_validation_batch_end(trainer, pl_module, outputs, batch, batch_idx)
-
-    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draw."""
-        self._draw(trainer, pl_module, "val")
-
-    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draw, and save `soft_mask.png` in the run's folder."""
-        path = run_folder(trainer) / "soft_mask.png"
-        drawn = self._draw(trainer, pl_module, "test")
-        if drawn is not None:
-            Image.fromarray(drawn).save(path)
-            print(f"Soft masks:  {path}")
-
-    def _draw(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> Pixels | None:
-        batch, self._batch = self._batch, None
-        if batch is None or not isinstance(pl_module, PretrainTask) or not trainer.is_global_zero:
-            return None
+    def draw(self, trainer: L.Trainer, task: PretrainTask, batch: CaptionedBatch) -> Pixels:
+        """Draw one word of each sample."""
         text = trainer.datamodule.text  # type: ignore[attr-defined]
-        drawn = panel(_rows(pl_module, batch, text.tokenizer))
-        logger = trainer.logger
-        if isinstance(logger, TensorBoardLogger):
-            name = f"soft_mask/{stage}"
-            logger.experiment.add_image(name, drawn, trainer.global_step, dataformats="HWC")
-        return drawn
+        return panel(_rows(task, _first(batch, self.samples), text.tokenizer))
 
 
-def _first(batch: PairBatch, count: int) -> PairBatch:
-    return cast(PairBatch, {k: v[:count] for k, v in batch.items()})  # type: ignore[index]
+class GroundingPanels(Drawing):
+    """Draws expressions' maps, points, true and chosen boxes: `grounding.png`."""
+
+    name = "grounding"
+
+    def draws(self, task: L.LightningModule) -> bool:
+        """Grounding's."""
+        return isinstance(task, GroundingTask)
+
+    def draw(self, trainer: L.Trainer, task: GroundingTask, batch: GroundingBatch) -> Pixels:
+        """Draw the expression of each sample."""
+        maps = task.maps(batch)[: self.samples]
+        return grounding_panel(
+            [_grounded(task, batch, row, patches) for row, patches in enumerate(maps)]
+        )
 
 
-def _rows(task: PretrainTask, batch: PairBatch, tokenizer: str) -> list[Row]:
+def _grounded(task: GroundingTask, batch: GroundingBatch, row: int, patches: Tensor) -> Grounded:
+    size, box = batch["size"][row], batch["box"][row]
+    saliency = enlarge(patches, size)
+    best = best_box(saliency, batch["detections"][row], task.pointing.power)
+    chosen = bool(best.isfinite().all())
+    return Grounded(
+        batch["image"][row].permute(1, 2, 0).cpu().numpy(),
+        batch["caption"][row],
+        normalise_map(patches.flatten()).view_as(patches),
+        (peak(saliency) / size).tolist(),
+        (box / size.repeat(2)).tolist(),
+        (best / size.repeat(2)).tolist() if chosen else None,
+        float(box_iou(best, box)) if chosen else None,
+    )
+
+
+def _first(batch: CaptionedBatch, count: int) -> ImageTextBatch:
+    """The first images, each with its first caption."""
+    pairs = first_captions(batch)
+    first = {name: rows[:count] for name, rows in pairs.items()}  # type: ignore[index]
+    return cast(ImageTextBatch, first)
+
+
+def _rows(task: PretrainTask, batch: ImageTextBatch, tokenizer: str) -> list[Row]:
     """One word a sample, another one in each, the same in every drawing."""
     lengths = batch["attention_mask"].sum(dim=1)
     words = 1 + batch["position"] % (lengths - 1).clamp_min(1)

@@ -8,6 +8,7 @@ from softmask.losses.matching import (
     hard_negatives,
     itm,
     match_accuracy,
+    match_labels,
     same_item,
     without_negative,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "itm",
     "lonely",
     "match_accuracy",
+    "match_labels",
     "mlm",
     "next_words",
     "pick_positions",

@@ -68,6 +68,13 @@ def itm(logits: Tensor, match: Tensor) -> Tensor:
     return F.cross_entropy(logits, match)
 
 
+def match_labels(logits: Tensor, kinds: int) -> Tensor:
+    """1 for the first of `kinds` equal parts of the rows, the matched pairs, 0 for the others."""
+    labels = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+    labels[: len(logits) // kinds] = 1
+    return labels
+
+
 def match_accuracy(logits: Tensor, match: Tensor) -> Tensor:
     """Share of rows (R, 2) whose likelier class is `match`, (R,), as a scalar without gradient."""
     return (logits.detach().argmax(dim=1) == match).float().mean()

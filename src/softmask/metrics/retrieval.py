@@ -8,6 +8,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from softmask.metrics.bootstrap import bootstrap_interval
+
+KS = (1, 5, 10)
+"""The field's cut-offs."""
+
 
 def rank_of_correct(scores: Tensor, correct: Tensor) -> Tensor:
     """How many wrong candidates stand before the best correct one; ties and NaN count against it.
@@ -23,9 +28,7 @@ def rank_of_correct(scores: Tensor, correct: Tensor) -> Tensor:
     return (~(scores < best) & ~correct).sum(dim=1)
 
 
-def recall_at_k(
-    scores: Tensor, correct: Tensor, ks: Sequence[int] = (1, 5, 10)
-) -> dict[str, float]:
+def recall_at_k(scores: Tensor, correct: Tensor, ks: Sequence[int] = KS) -> dict[str, float]:
     """Share of queries with a correct candidate among their first k.
 
     Args:
@@ -38,6 +41,27 @@ def recall_at_k(
     """
     rank = rank_of_correct(scores, correct)
     return {f"r{k}": (rank < k).float().mean().item() for k in ks}
+
+
+def recall_intervals(
+    scores: Tensor, correct: Tensor, unit: Tensor, ks: Sequence[int] = KS
+) -> dict[str, list[float]]:
+    """95 % bootstrap intervals of `recall_at_k`.
+
+    Args:
+        scores: (Q, C).
+        correct: (Q, C) bool.
+        unit: the image that a query belongs to, from 0, (Q,): captions of one picture are drawn
+            together, for they are right or wrong together.
+        ks: cut-offs.
+
+    Returns:
+        `{"r1": [low, high], ...}` in 0..1.
+    """
+    rank = rank_of_correct(scores, correct)
+    hits = rank[:, None] < torch.tensor(ks, device=rank.device)
+    ends = bootstrap_interval(hits, unit)
+    return {f"r{k}": [low, high] for k, low, high in zip(ks, *ends.tolist(), strict=True)}
 
 
 def chance_at_one(correct: Tensor) -> float:

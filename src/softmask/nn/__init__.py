@@ -1,7 +1,7 @@
 """Layers: attention, fusion, encoders, heads."""
 
 from softmask.nn.decoder import AnswerDecoder
-from softmask.nn.fusion import FusionEncoder, FusionLayer, ImageKeys
+from softmask.nn.fusion import FusionEncoder, FusionLayer, ImageKeys, interleave, regroup
 from softmask.nn.heads import ClassHead, Matcher, Projection, WordHead
 from softmask.nn.image import ImageEncoder
 from softmask.nn.pair import PairFusion
@@ -19,4 +19,6 @@ __all__ = [
     "Projection",
     "TextEncoder",
     "WordHead",
+    "interleave",
+    "regroup",
 ]

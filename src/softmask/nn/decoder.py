@@ -58,12 +58,13 @@ class AnswerDecoder(nn.Module):
 
     Args:
         vocab_size: V.
-        width: D, of the states it looks at too.
+        width: D.
         layers: 6 in ALBEF, as many as fusion layers.
         heads: attention heads.
         hidden: units of the feed-forward layers; 0 means 4 D.
         max_positions: longest text in tokens.
         dropout: BERT's.
+        seen_width: units of the states it looks at; 0 means D.
     """
 
     def __init__(
@@ -75,14 +76,15 @@ class AnswerDecoder(nn.Module):
         hidden: int = 0,
         max_positions: int = 512,
         dropout: float = 0.1,
+        seen_width: int = 0,
     ) -> None:
         super().__init__()
         self.embeddings = Embeddings(vocab_size, width, max_positions, dropout)
-        self.fusion = FusionEncoder(width, layers, heads, hidden, dropout=dropout)
+        self.fusion = FusionEncoder(width, layers, heads, hidden, seen_width, dropout)
         self.words = WordHead(width, vocab_size)
 
     @classmethod
-    def like(cls, text: TextEncoder, fusion: FusionEncoder) -> "AnswerDecoder":
+    def like(cls, text: TextEncoder, fusion: FusionEncoder, seen_width: int = 0) -> "AnswerDecoder":
         """Build a decoder that the weights of these encoders fit: ALBEF starts it from them."""
         layer = cast(FusionLayer, fusion.layers[0])
         embeddings = text.bert.embeddings
@@ -94,6 +96,7 @@ class AnswerDecoder(nn.Module):
             layer.feed.up.out_features,
             embeddings.position_embeddings.num_embeddings,
             layer.feed.dropout,
+            seen_width,
         )
 
     def project(self, states: Tensor) -> ImageKeys:

@@ -6,6 +6,7 @@ tokens, D width, H heads.
 
 from typing import NamedTuple, cast
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -216,5 +217,19 @@ class FusionEncoder(nn.Module):
         )
         return self.first_token(states, mask, keys, start=at + 1), attention_map
 
+    def levels(self) -> list[list[nn.Parameter]]:
+        """Parameters by layer."""
+        return [list(layer.parameters()) for layer in self.layers]
+
     def _stack(self) -> list[FusionLayer]:
         return cast(list[FusionLayer], list(self.layers))
+
+
+def interleave(parts: list[Tensor]) -> Tensor:
+    """G tensors (B, ...) to (B G, ...), the G rows of an image in a run."""
+    return torch.stack(parts, dim=1).flatten(0, 1)
+
+
+def regroup(rows: Tensor, kinds: int) -> Tensor:
+    """The inverse of interleaving, G = kinds: (B G, ...) to (B, G, ...)."""
+    return rows.reshape(-1, kinds, *rows.shape[1:])

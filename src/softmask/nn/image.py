@@ -62,6 +62,7 @@ class ImageEncoder(nn.Module):
             _widen_init(self.vit, self.width)
         rows, columns = self.vit.patch_embed.grid_size
         self.grid = (int(rows), int(columns))
+        self.heads = int(self.vit.blocks[0].attn.num_heads)  # type: ignore[union-attr, arg-type]
         for key, value in (("mean", mean), ("std", std)):
             self.register_buffer(key, torch.tensor(value).view(3, 1, 1), persistent=False)
 
@@ -77,6 +78,11 @@ class ImageEncoder(nn.Module):
         if pixels.dtype == torch.uint8:
             pixels = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
         return self.vit.forward_features(pixels)
+
+    def levels(self) -> list[list[nn.Parameter]]:
+        """Parameters by layer, patches and positions first; the last norm is above them all."""
+        first = [self.vit.cls_token, self.vit.pos_embed, *self.vit.patch_embed.parameters()]
+        return [first, *(list(block.parameters()) for block in self.vit.blocks)]
 
 
 @torch.no_grad()

@@ -60,6 +60,11 @@ class TextEncoder(nn.Module):
         """Word embeddings, (vocabulary, D); the word head reads them too."""
         return cast(nn.Parameter, self.bert.embeddings.word_embeddings.weight)
 
+    def levels(self) -> list[list[nn.Parameter]]:
+        """Parameters by layer, embeddings first."""
+        parts = (self.bert.embeddings, *self.bert.encoder.layer)
+        return [list(part.parameters()) for part in parts]
+
     def forward(self, input_ids: Tensor, mask: Tensor) -> Tensor:
         """Encode texts.
 

@@ -2,21 +2,21 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import lightning.pytorch as L
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
-from torch import Tensor
+from torch import Tensor, nn
 
 from softmask.backbone import Backbone
 from softmask.errors import InputError
 from softmask.optim import Optim
 from softmask.renames import State
 from softmask.tasks.finite import FiniteGuard
-from softmask.weights import compare, load_weights
+from softmask.weights import LoadReport, compare, load_weights
 
 CHECKPOINT_KEY = "softmask"
 
@@ -38,6 +38,8 @@ class TaskModule(L.LightningModule):
         self.backbone = backbone
         self.optim = optim or Optim()
         self.init_from = init_from
+        for part in self.frozen():
+            part.requires_grad_(False).eval()
         self.guard = FiniteGuard()
         self.report: dict[str, Any] = {}
         """What the last evaluation found: numbers, or dicts of them, by name."""
@@ -45,6 +47,17 @@ class TaskModule(L.LightningModule):
         """What the last test would hand in, in the form of the official server, if there is one."""
         self._started = False  # whether the weights are more than fresh
         self._keys: tuple[str, ...] = ()  # of the batch whose gradients come next
+
+    def frozen(self) -> list[nn.Module]:
+        """What `optim.freeze` keeps as it is."""
+        return [self.backbone.get_submodule(part) for part in self.optim.freeze]
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch to training, but for what is frozen, which has no dropout."""
+        super().train(mode)
+        for part in self.frozen():
+            part.eval()
+        return self
 
     def setup(self, stage: str) -> None:
         """Load the starting weights, once, unless the trainer is about to load a checkpoint."""
@@ -54,11 +67,22 @@ class TaskModule(L.LightningModule):
         if self.init_from:
             report = load_weights(self, self.init_from, self.adapt)
             self.print(report.summary())
+            self._warn_of(report)
             self.loaded_weights()
         elif stage != "fit":
             rank_zero_warn(
                 f"This run is to {TrainerFn(stage).value} weights that were drawn at random: give "
                 f"--ckpt_path FILE or --model.init_args.init_from FILE."
+            )
+
+    def _warn_of(self, report: LoadReport) -> None:
+        """Say aloud when a whole part of the backbone got nothing: heads may well be new."""
+        unfilled = [part for part in report.unfilled() if part.startswith("backbone.")]
+        if unfilled:
+            rank_zero_warn(
+                f"{report.source} filled nothing of {', '.join(unfilled)}: this stays as it was "
+                f"before init_from, drawn at random or from model.init_args.bert. If that is not "
+                f"meant, compare the sizes of the backbone with `softmask weights inspect`."
             )
 
     def adapt(self, state: State) -> State:
@@ -98,7 +122,10 @@ class TaskModule(L.LightningModule):
         mixed = isinstance(trainer.precision_plugin, MixedPrecision)
         looks = trainer.gradient_clip_val or self._scaled()
         optimizer, schedule = self.optim.build(
-            self, int(trainer.estimated_stepping_batches), fused=not (mixed and looks)
+            self,
+            int(trainer.estimated_stepping_batches),
+            fused=not (mixed and looks),
+            stacks=self.backbone.stacks(),
         )
         return {
             "optimizer": optimizer,
@@ -167,13 +194,17 @@ class TaskModule(L.LightningModule):
         if (self.trainer.global_step + 1) % _log_every(self.trainer) == 0:
             self.log("train/grad_norm", norm)
 
+    def _groups(self) -> dict[str, Any]:
+        """The settings on which the optimiser's state depends."""
+        return {"layer_decay": self.optim.layer_decay, "freeze": list(self.optim.freeze)}
+
     def _scaled(self) -> bool:
         return getattr(self.trainer.precision_plugin, "scaler", None) is not None
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Name the task in its checkpoint, after the last look at its losses."""
         self.guard.check(wait=True)
-        checkpoint[CHECKPOINT_KEY] = {"task": type(self).__name__}
+        checkpoint[CHECKPOINT_KEY] = {"task": type(self).__name__, "groups": self._groups()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Refuse the checkpoint of another task or of another size.
@@ -188,6 +219,7 @@ class TaskModule(L.LightningModule):
                 f"{type(self).__name__}. To start from its weights use "
                 f"--model.init_args.init_from=PATH; to resume it use the config.yaml of its run."
             )
+        self._check_groups(checkpoint[CHECKPOINT_KEY])
         report = compare(self, checkpoint["state_dict"], "--ckpt_path")
         wrong = {n: getattr(report, n) for n in ("missing", "unexpected", "misshapen")}
         found = [f"{len(names)} {n}, such as {names[0]}" for n, names in wrong.items() if names]
@@ -196,6 +228,17 @@ class TaskModule(L.LightningModule):
                 f"The checkpoint given by --ckpt_path holds a {task} of another size: of its "
                 f"tensors {'; '.join(found)}. Resume with the config.yaml of its run, or take what "
                 f"fits with --model.init_args.init_from=PATH."
+            )
+
+    def _check_groups(self, written: Mapping[str, Any]) -> None:
+        """Refuse to go on with other groups of parameters than the optimiser's state is for."""
+        # Checkpoints from before there were such settings say nothing of them.
+        before = written.get("groups", {"layer_decay": 1.0, "freeze": []})
+        if self.trainer.state.fn == TrainerFn.FITTING and before != self._groups():
+            raise InputError(
+                f"The checkpoint given by --ckpt_path was written under {before} and this run has "
+                f"{self._groups()}: resume with its own --model.init_args.optim, or start anew "
+                f"from its weights with --model.init_args.init_from=PATH."
             )
 
 

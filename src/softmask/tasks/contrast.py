@@ -11,11 +11,13 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from softmask.backbone import Backbone
-from softmask.batch import PretrainBatch
+from softmask.batch import PairBatch
 from softmask.errors import InputError
 from softmask.losses import (
     focal_itc,
     hard_negatives,
+    match_accuracy,
+    match_labels,
     same_item,
     similarity,
     soft_targets,
@@ -87,16 +89,17 @@ class ContrastTask(PairTask):
         states, text_feature = backbone.encode_text(input_ids, mask)
         return Seen(tokens, image_feature, states, text_feature)
 
-    @torch.no_grad()
-    def teach(self, batch: PretrainBatch) -> Seen:
-        """What the momentum twins see: the same batch, or its clean views when it has them."""
-        image = batch.get("clean_image", batch["image"])
-        text = batch.get("clean_ids", batch["input_ids"])
-        return self.see(self.teacher, image, text, batch["attention_mask"])
+    def ids(self, batch: PairBatch) -> tuple[Tensor, Tensor]:
+        """What tells pairs apart, (B,) twice: image and caption, or the image and itself."""
+        text_id = batch["text_id"] if self.contrast.match_captions else batch["image_id"]
+        return batch["image_id"], text_id
 
-    def contrast_step(
-        self, seen: Seen, taught: Seen, batch: PretrainBatch
-    ) -> tuple[Tensor, Negatives]:
+    @torch.no_grad()
+    def teach(self, image: Tensor, input_ids: Tensor, mask: Tensor) -> Seen:
+        """What the momentum twins see of images (B, 3, H, W) and texts (B, L)."""
+        return self.see(self.teacher, image, input_ids, mask)
+
+    def contrast_step(self, seen: Seen, taught: Seen, batch: PairBatch) -> tuple[Tensor, Negatives]:
         """Focal ITC against the twins' features of all ranks and the queue; then the negatives.
 
         Hard negatives come from this rank's batch alone, as in ALBEF.
@@ -104,7 +107,7 @@ class ContrastTask(PairTask):
         Returns:
             The loss, (), and the draw.
         """
-        image_id, text_id = batch["image_id"], batch["text_id"]
+        image_id, text_id = self.ids(batch)
         new = [self.gather(x) for x in (taught.image, taught.text, image_id, text_id)]
         queue = (self.queue.image, self.queue.text, self.queue.image_id, self.queue.text_id)
         images, texts, image_ids, text_ids = (
@@ -144,6 +147,21 @@ class ContrastTask(PairTask):
             text=hard_negatives(hard * i2t, same), image=hard_negatives(hard * t2i, same)
         )
 
+    def log_matching(self, logits: Tensor) -> None:
+        """Log how pairs and negatives, the last two thirds of (3 B, 2), are told apart."""
+        labels = match_labels(logits, 3)
+        pairs = len(logits) // 3
+        self.log_dict(
+            {
+                "train/accuracy/pairs": match_accuracy(logits[:pairs], labels[:pairs]),
+                "train/accuracy/negatives": match_accuracy(logits[pairs:], labels[pairs:]),
+                "train/temperature": self.backbone.temperature.detach(),
+                "train/alpha": self.alpha,
+                "train/hardness": self.hardness,
+            },
+            batch_size=pairs,
+        )
+
     def on_train_start(self) -> None:
         """Refuse a queue that the global batch does not divide, before the first step."""
         batch = self.trainer.datamodule.batch_size  # type: ignore[attr-defined]
@@ -163,7 +181,7 @@ class ContrastTask(PairTask):
         """
         if not self.trainer.training:
             return batch
-        alone = without_negative(batch["image_id"], batch["text_id"])
+        alone = without_negative(*self.ids(batch))
         if alone.any():
             keys = [k for k, a in zip(batch["key"], alone.tolist(), strict=True) if a]
             raise InputError(

@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from softmask.backbone import Backbone
-from softmask.batch import PairBatch
-from softmask.metrics import chance_at_one, recall_at_k
+from softmask.batch import CaptionedBatch
+from softmask.gallery import Gallery, Gathered
+from softmask.metrics import chance_at_one, recall_at_k, recall_intervals
 from softmask.nn import Matcher
 from softmask.optim import Optim
-from softmask.retrieval import Gallery, contrastive_scores, match_scores
+from softmask.retrieval import contrastive_scores, judge, match_scores
 from softmask.tables import recall_table
 from softmask.tasks.objective import Distillation, Evaluation
 from softmask.tasks.taught import TaughtTask
@@ -55,10 +57,10 @@ class PairTask(TaughtTask):
 
     def on_validation_epoch_start(self) -> None:
         """Forget what was collected."""
-        self.gallery = Gallery()
+        self.gallery = Gallery(self.global_rank, self.evaluation.half_tokens)
 
-    def validation_step(self, batch: PairBatch, batch_idx: int) -> None:
-        """Encode and keep what retrieval needs."""
+    def validation_step(self, batch: CaptionedBatch, batch_idx: int) -> None:
+        """Encode images and texts once and keep what retrieval needs."""
         tokens, image = self.backbone.encode_image(batch["image"])
         states, text = self.backbone.encode_text(batch["input_ids"], batch["attention_mask"])
         self.gallery.add(batch, tokens, image, states, text)
@@ -68,10 +70,10 @@ class PairTask(TaughtTask):
         self._evaluate("val")
 
     def on_test_epoch_start(self) -> None:
-        """Forget what was collected."""
-        self.gallery = Gallery()
+        """As in validation."""
+        self.on_validation_epoch_start()
 
-    def test_step(self, batch: PairBatch, batch_idx: int) -> None:
+    def test_step(self, batch: CaptionedBatch, batch_idx: int) -> None:
         """As in validation."""
         self.validation_step(batch, batch_idx)
 
@@ -79,19 +81,27 @@ class PairTask(TaughtTask):
         """As in validation, on the test data."""
         self._evaluate("test")
 
-    def predict_step(self, batch: PairBatch, batch_idx: int) -> dict[str, Any]:
-        """Cosine similarity and match probability of each pair, by sample key."""
+    def predict_step(self, batch: CaptionedBatch, batch_idx: int) -> dict[str, Any]:
+        """Cosine similarity and match probability of each image with each of its captions."""
         tokens, image = self.backbone.encode_image(batch["image"])
-        mask = batch["attention_mask"]
+        mask, row = batch["attention_mask"], batch["image_row"]
         states, text = self.backbone.encode_text(batch["input_ids"], mask)
-        keys = self.backbone.project(tokens)
-        logits: Tensor = self.matcher(self.backbone.match_state(states, mask, keys))
+        own = torch.arange(len(image), device=row.device)[:, None] == row
+        match = judge(
+            self.backbone,
+            lambda first: self.matcher(first).softmax(dim=1)[:, 1],
+            dict(enumerate(tokens)),
+            states,
+            mask,
+            own,
+            chunk=self.evaluation.chunk,
+        )
         return {
-            "key": batch["key"],
-            "position": batch["position"].tolist(),
+            "key": [batch["key"][r] for r in row.tolist()],
+            "position": batch["position"][row].tolist(),
             "caption": batch["caption"],
-            "similarity": (image * text).sum(dim=1).tolist(),
-            "match": logits.softmax(dim=1)[:, 1].tolist(),
+            "similarity": (image[row] * text).sum(dim=1).tolist(),
+            "match": match[row, torch.arange(len(row), device=row.device)].tolist(),
         }
 
     def summary(self, corpus: str) -> str:
@@ -99,21 +109,49 @@ class PairTask(TaughtTask):
         return recall_table(self.report, corpus)
 
     def _evaluate(self, stage: str) -> None:
-        gathered = self.gallery.gather(self.gather, self.trainer.world_size, self.global_rank)
+        gathered = self.gallery.gather(self.gather)
+        self.gallery = Gallery()
         itc = contrastive_scores(gathered)
-        correct = gathered.correct()
         scores = {"itc": (itc, itc.T)}
         if self.evaluation.k_test:
             scores["itm"] = match_scores(
                 self.backbone, self.matcher, gathered, itc, self.evaluation, self.sum_over_ranks
             )
-        self.report = {"test_size": len(itc), "chance_r1": chance_at_one(correct)}
-        for name, (i2t, t2i) in scores.items():
-            both = {"i2t": recall_at_k(i2t, correct), "t2i": recall_at_k(t2i, correct.T)}
-            self.report[name] = both
-            flat = {f"{stage}/{name}/{d}@{k[1:]}": v for d, r in both.items() for k, v in r.items()}
-            self.log_dict(flat | {f"{stage}/{name}/mean": sum(flat.values()) / len(flat)})
-        best = "itm" if "itm" in scores else "itc"
-        mean = sum(v for r in self.report[best].values() for v in r.values()) / 6
-        self.log(f"{stage}/recall", mean, prog_bar=True)
-        self.gallery = Gallery()
+        correct = gathered.correct(self.evaluation.equal_captions)
+        self.report = retrieval_report(gathered, scores, correct)
+        means = {}
+        for name in scores:
+            flat = {
+                f"{stage}/{name}/{d}@{k[1:]}": v
+                for d in ("i2t", "t2i")
+                for k, v in self.report[name][d].items()
+                if k != "interval"
+            }
+            means[name] = sum(flat.values()) / len(flat)
+            self.log_dict(flat | {f"{stage}/{name}/mean": means[name]})
+        self.log(f"{stage}/recall", means["itm" if "itm" in means else "itc"], prog_bar=True)
+
+
+def retrieval_report(
+    gathered: Gathered, scores: Mapping[str, tuple[Tensor, Tensor]], correct: Tensor
+) -> dict[str, Any]:
+    """What an evaluation found: recalls of both directions with their 95 % intervals.
+
+    Args:
+        gathered: encodings of all ranks.
+        scores: image-to-text (I, T) and text-to-image (T, I), by name.
+        correct: what answers what, (I, T).
+    """
+    report: dict[str, Any] = {
+        "test_size": len(gathered.image),
+        "captions": len(gathered.text),
+        "chance_r1": chance_at_one(correct),
+    }
+    images = torch.arange(len(gathered.image), device=correct.device)
+    for name, (i2t, t2i) in scores.items():
+        queries = {"i2t": (i2t, correct, images), "t2i": (t2i, correct.T, gathered.text_image())}
+        report[name] = {
+            direction: {**recall_at_k(s, c), "interval": recall_intervals(s, c, unit)}
+            for direction, (s, c, unit) in queries.items()
+        }
+    return report

@@ -52,6 +52,13 @@ class TaughtTask(TaskModule):
         """Share of the twins' beliefs at this step: a linear ramp, then constant."""
         return self.distillation.alpha * self.ramp(self.distillation.alpha_steps)
 
+    def frozen(self) -> list[nn.Module]:
+        """What stays as it is, and its twins, which then see what it sees."""
+        own = super().frozen()
+        if "momentum" not in self._modules:  # not made yet
+            return own
+        return own + [self.teacher.get_submodule(part) for part in self.optim.freeze]
+
     def loaded_weights(self) -> None:
         """Twins start equal to the weights just loaded."""
         self.momentum.copy_from(self.taught())

@@ -1,0 +1,113 @@
+"""RefCOCO, RefCOCO+ and RefCOCOg as REFER lays them out.
+
+A folder holds refs(unc).p, a pickled list of {ref_id, ann_id, image_id, split, sentences: [{sent,
+raw, sent_id, tokens}], ...}; instances.json, COCO's; and maybe dets.json, {image id: [[x, y, width,
+height, ...], ...]}, the boxes that ALBEF ranks.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from data_modules.formats.group import Group, Rows, is_text, load_json
+from data_modules.formats.unpickle import load_plain_pickle
+from softmask.errors import InputError
+
+REFS = "refs(*).p"
+FOLDERS = {"train": "train", "val": "val", "test": "test", "testA": "test", "testB": "test"}
+"""Where the parts of the data go; each sample's json keeps the name of its part."""
+
+
+class _Instances(NamedTuple):
+    """What instances.json and dets.json say, by their ids."""
+
+    images: Mapping[int, Mapping[str, Any]]
+    boxes: Mapping[int, list[float]]
+    detections: Mapping[str, list[list[float]]]
+
+
+def read_refcoco(place: Path) -> Rows:
+    """Read expressions with their boxes, a row apart for each sentence, as ALBEF counts them.
+
+    Sentences that people gave twice stay: the official evaluation counts them twice.
+
+    Args:
+        place: the folder, or its refs(...).p where it has several.
+
+    Raises:
+        InputError: a file is missing, or is another's, or its ids lead nowhere.
+    """
+    file = _refs_file(place)
+    refs = load_plain_pickle(file)
+    if not isinstance(refs, list) or not refs:
+        raise InputError(f"{file} holds no list of references: give REFER's refs(...).p.")
+    known = _instances(file.parent)
+    seen: set[object] = set()
+    for number, ref in enumerate(refs, start=1):
+        where = f"The reference {number} of {file}"
+        try:
+            if ref["ref_id"] in seen:
+                raise InputError(
+                    f"{where} has the ref_id {ref['ref_id']} of another one: mend the file."
+                )
+            seen.add(ref["ref_id"])
+            yield from ((where, group) for group in _groups(ref, known, where))
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(
+                f"{where} is not as REFER has them ({type(error).__name__}: {error}): give a "
+                f"refs(...).p and the instances.json that came with it."
+            ) from error
+
+
+def _refs_file(place: Path) -> Path:
+    if not place.is_dir():
+        return place
+    found = sorted(place.glob(REFS))
+    if len(found) != 1:
+        names = ", ".join(file.name for file in found) or "none"
+        raise InputError(
+            f"{place} holds {len(found)} files {REFS} ({names}): name one of them with --captions."
+        )
+    return found[0]
+
+
+def _instances(folder: Path) -> _Instances:
+    file = folder / "instances.json"
+    tree = load_json(file)
+    try:
+        images = {image["id"]: image for image in tree["images"]}  # type: ignore[index]
+        boxes = {one["id"]: one["bbox"] for one in tree["annotations"]}  # type: ignore[index]
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{file} holds no instances of COCO (it lacks {error}): give the one that came with "
+            f"the references."
+        ) from error
+    detected = folder / "dets.json"
+    detections = load_json(detected) if detected.exists() else {}
+    if not isinstance(detections, dict):
+        raise InputError(f"{detected} holds no lists of boxes by image id: mend or remove it.")
+    if not detections:
+        print(f"{folder} has no dets.json: no box will be chosen, pointing alone is scored")
+    return _Instances(images, boxes, detections)
+
+
+def _groups(ref: Mapping[str, Any], known: _Instances, where: str) -> Iterator[Group]:
+    part = ref["split"]
+    if part not in FOLDERS:
+        raise InputError(f"{where} is in the split {part!r}: use one of {', '.join(FOLDERS)}.")
+    image = known.images[ref["image_id"]]
+    meta = {
+        "ref_id": ref["ref_id"],
+        "box": known.boxes[ref["ann_id"]],
+        "size": [image["width"], image["height"]],
+        "split": part,
+    }
+    if part != "train" and known.detections:
+        # Four numbers are the box; scores and classes follow.
+        meta["detections"] = [box[:4] for box in known.detections.get(str(image["id"]), [])]
+    for sentence in ref["sentences"]:
+        text = sentence.get("sent") or sentence["raw"]
+        if not is_text(text):
+            raise InputError(f"{where} has an empty sentence: fill it in or remove it.")
+        said = {**meta, "sent_id": sentence["sent_id"]}
+        yield Group(str(image["file_name"]), [text], FOLDERS[part], said, apart=True)

@@ -1,0 +1,108 @@
+"""VQA v2: its own questions and annotations, and ALBEF's vqa_*.json and vg_qa.json.
+
+{"questions": [{"image_id", "question", "question_id"}], "data_subtype": "train2014"} beside
+{"annotations": [{"question_id", "answers": [{"answer"}], "question_type", "answer_type"}]}; or
+[{"image", "question", "answer": a text or a list, "dataset", "question_id"}].
+"""
+
+from pathlib import Path
+from typing import Any
+
+from data_modules.formats.group import Group, Rows, check_captions, is_text, load_json
+from data_modules.formats.rows import Row, split_in, task_rows
+from softmask.errors import InputError
+
+ADVICE = "give v2_OpenEnded_mscoco_*_questions.json with its annotations beside it"
+DEV = "test-dev"
+"""A part of the test questions, of the same pictures."""
+
+
+def read_vqa(file: Path) -> Rows:
+    """Read official questions, with the answers that lie beside them.
+
+    Test questions may lack answers. Those of test-dev are left out where all test questions are
+    there, which hold them.
+
+    Raises:
+        InputError: if it is another file, or answers are missing.
+    """
+    tree = load_json(file)
+    if not isinstance(tree, dict) or not isinstance(tree.get("questions"), list):
+        raise InputError(f"{file} holds no questions of VQA: {ADVICE}.")
+    subset = tree.get("data_subtype")
+    if not isinstance(subset, str) or not subset:
+        raise InputError(f"{file} lacks data_subtype, which tells its pictures: {ADVICE}.")
+    whole = file.with_name(file.name.replace(DEV, "test"))
+    if whole != file and whole.is_file():
+        print(f"{file} is left out: {whole.name} holds its questions")
+        return
+    answers = _annotations(file, subset)
+    for number, row in enumerate(tree["questions"], start=1):
+        place = f"Question {number} of {file}"
+        yield place, _official(row, place, subset, answers)
+
+
+def read_albef_vqa(file: Path) -> Rows:
+    """Read a list as ALBEF trains and tests on; the file's name tells the split.
+
+    Raises:
+        InputError: if a row has no picture, no question, or answers that are no texts.
+    """
+    for place, row in task_rows(file):
+        if not is_text(row.get("image")):
+            raise InputError(f"{place} has no image: give each row an image and a question.")
+        captions = check_captions([row.get("question")], place)
+        meta: Row = {name: row[name] for name in ("question_id", "dataset") if name in row}
+        if "answer" in row:
+            found = row["answer"]
+            meta["answers"] = _texts(found if isinstance(found, list) else [found], place)
+        # ALBEF's own lists of Visual Genome have no split in their names: all is to train on.
+        split = split_in(file.name) or ("train" if row.get("dataset") == "vg" else None)
+        yield place, Group(row["image"], captions, split, meta, apart=True)
+
+
+def _official(row: Row, place: str, subset: str, answers: dict[object, Row] | None) -> Group:
+    try:
+        number, image, captions = row["question_id"], int(row["image_id"]), [row["question"]]
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{place} lacks {error}: {ADVICE}.") from error
+    folder = subset.replace(DEV, "test")
+    meta = {"question_id": number, "dataset": "vqa"}
+    if answers is not None:
+        if number not in answers:
+            raise InputError(
+                f"{place}, {number}, has no annotation: give the files of one release."
+            )
+        meta |= answers[number]
+    name = f"{folder}/COCO_{folder}_{image:012d}.jpg"
+    return Group(name, check_captions(captions, place), split_in(folder), meta, apart=True)
+
+
+def _annotations(file: Path, subset: str) -> dict[object, Row] | None:
+    """Give what is known of each question, by its id; None of a test that has no answers."""
+    beside = file.with_name(
+        file.name.replace("OpenEnded_", "").replace("_questions", "_annotations")
+    )
+    if not beside.is_file() or beside == file:
+        if split_in(subset.replace(DEV, "test")) == "test":
+            return None
+        raise InputError(f"The answers to {file} are not in {beside.name} beside it: {ADVICE}.")
+    tree = load_json(beside)
+    try:
+        return {row["question_id"]: _known(row, beside) for row in tree["annotations"]}  # type: ignore[index]
+    except (KeyError, TypeError) as error:
+        raise InputError(
+            f"{beside} holds no annotations of VQA (it lacks {error}): {ADVICE}."
+        ) from error
+
+
+def _known(row: Row, file: Path) -> Row:
+    said = _texts([one["answer"] for one in row["answers"]], f"{row['question_id']} of {file}")
+    types: Row = {name: row[name] for name in ("question_type", "answer_type") if name in row}
+    return {"answers": said, **types}
+
+
+def _texts(answers: list[Any], place: str) -> list[str]:
+    if not answers or not all(isinstance(answer, str) for answer in answers):
+        raise InputError(f"{place} has the answers {answers!r}: give a text or a list of texts.")
+    return answers

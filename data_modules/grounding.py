@@ -1,0 +1,218 @@
+"""Pictures with expressions: trained without boxes, evaluated with the box of what is meant."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Literal, NamedTuple, cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from data_modules.batches import Maker
+from data_modules.boxes import Boxes, Marked, marked
+from data_modules.captioned import MakePairs, image_id, tokenise
+from data_modules.collate import PairItem, pair_batch
+from data_modules.contents import contents
+from data_modules.decode import MAX_PIXELS, decode
+from data_modules.image import Distort, Distortion
+from data_modules.mixture import Source
+from data_modules.pictured import PicturedData, Reader
+from data_modules.seeds import hash63, sample_seed
+from data_modules.shards import Sample
+from data_modules.store import StoreOptions
+from data_modules.text import Encoded, Ids, TextOptions
+from softmask.batch import GroundingBatch, WordBatch
+
+WHOLE = Distortion(crop_scale=(1.0, 1.0), jitter_prob=0, gray_prob=0, blur_prob=0)
+"""ALBEF's augmentation of grounding: the whole picture, flip, RandAugment(2, 7)."""
+
+SIDES = re.compile(r"\b(left|right)(most)?\b", re.IGNORECASE)
+
+MapWords = Literal["all", "words", "content"]
+
+
+class GroundingData(PicturedData):
+    """Pictures with an expression each, and for evaluation boxes.
+
+    A sample's json holds `box`, [x, y, width, height] in pixels of the original picture; `size`,
+    its [width, height]; maybe `detections`, boxes to choose from; and maybe `split`, such as testA,
+    under whose name it is reported too. Training reads none of these. Several texts of one sample
+    are drawn from in training; evaluation reads the first, so each needs a sample of its own there.
+
+    Args:
+        train: shards to fit: a folder, an index.json, a .tar, or a pattern, here or at an address
+            such as s3://bucket/train; or sources with weights, [{path: ..., weight: ...}, ...].
+        val: shards to validate.
+        test: shards to test.
+        predict: shards to predict; boxes may be missing.
+        image_size: side of the square pictures in pixels.
+        batch_size: training samples a step on each device.
+        eval_batch_size: evaluation samples a step on each device; None takes batch_size.
+        workers: processes that make batches, on each device; 0 makes them in the main process.
+        seed: of the order and of the augmentation.
+        window: samples shuffled together; less keeps reading near fewer shards.
+        text: how texts are tokenised, and which words become soft masks; nothing is masked.
+        distortion: how training pictures are distorted.
+        flip_sides: let pictures be mirrored whose text says left or right, as ALBEF does: RefCOCO+
+            was collected without such words.
+        map_words: whose maps together are the expression's: "all" tokens, as ALBEF, "words"
+            without [CLS], or "content" words without stop words (all words if there is no other).
+        val_limit: validate the first samples only.
+        max_pixels: larger pictures are not decoded but dropped.
+        store: how shards of addresses are fetched and kept.
+        max_drop_rate: share of bad training samples that others replace before the run stops.
+    """
+
+    def __init__(
+        self,
+        train: str | list[Source] | None = None,
+        val: str | None = None,
+        test: str | None = None,
+        predict: str | None = None,
+        image_size: int = 384,
+        batch_size: int = 32,
+        eval_batch_size: int | None = None,
+        workers: int = 4,
+        seed: int = 0,
+        window: int = 10_000,
+        text: TextOptions = TextOptions(),  # noqa: B008 (frozen)
+        distortion: Distortion = WHOLE,
+        flip_sides: bool = True,
+        map_words: MapWords = "all",
+        val_limit: int | None = None,
+        max_pixels: int = MAX_PIXELS,
+        store: StoreOptions = StoreOptions(),  # noqa: B008 (frozen)
+        max_drop_rate: float = 0.01,
+    ) -> None:
+        super().__init__(
+            train,
+            val,
+            test,
+            predict,
+            image_size=image_size,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            workers=workers,
+            seed=seed,
+            window=window,
+            text=text,
+            distortion=distortion,
+            val_limit=val_limit,
+            max_pixels=max_pixels,
+            store=store,
+            max_drop_rate=max_drop_rate,
+        )
+        self.flip_sides, self.map_words = flip_sides, map_words
+
+    def make_train(self) -> "MakeExpressions":
+        """Give the maker of training batches."""
+        reader = self.distorted()
+        if self.flip_sides:
+            return MakeExpressions(MakePairs(reader))
+        distort = Distort(replace(self.distortion, flip=0), self.image_size)
+        upright = Reader(reader.text, reader.size, reader.max_pixels, distort, reader.seed)
+        return MakeExpressions(MakePairs(reader), upright)
+
+    def make_evaluation(self) -> "MakeGrounding":
+        """Give the maker of evaluation batches."""
+        return MakeGrounding(self.plain(), self.map_words)
+
+
+class WordItem(NamedTuple):
+    """A training sample."""
+
+    pair: PairItem
+    words: Ids  # (S,)
+
+
+class MakeExpressions(Maker):
+    """Samples to a WordBatch: distorted pictures, plain texts, words for soft masks.
+
+    Args:
+        pairs: the maker of pairs, which distorts.
+        upright: reader of pictures whose text says left or right, if there is one for them.
+    """
+
+    def __init__(self, pairs: MakePairs, upright: Reader | None = None) -> None:
+        self.pairs, self.reader, self.upright = pairs, pairs.reader, upright
+
+    def item(self, sample: Sample, epoch: int) -> WordItem:
+        """Make one sample, or raise BadSample."""
+        seed = sample_seed(self.reader.seed, epoch, sample.draws)
+        rng = np.random.default_rng([seed, 1])  # not the stream of the picture
+        found = contents(sample)
+        pixels = decode(found.image, self.reader.max_pixels)
+        pair, encoded = self.pairs.pair(sample, epoch, found, pixels)
+        reader = (SIDES.search(pair.caption) and self.upright) or self.reader
+        pair = pair._replace(image=reader.show(pixels, sample, epoch))
+        return WordItem(pair, self.reader.text.pick_words(encoded, encoded.ids, rng))
+
+    def batch(self, items: Sequence[WordItem], epoch: int) -> WordBatch:
+        """Stack samples."""
+        stacked = self.pairs.batch([item.pair for item in items], epoch)
+        words = torch.from_numpy(np.stack([item.words for item in items]))
+        # A checker cannot add the keys of two typed dicts.
+        return cast(WordBatch, {**stacked, "words": words})
+
+
+class GroundingItem(NamedTuple):
+    """An evaluation sample."""
+
+    pair: PairItem
+    mapped: NDArray[np.bool_]  # (L,)
+    marked: Marked
+
+
+class MakeGrounding(Maker):
+    """Samples to a GroundingBatch: whole pictures, first texts, boxes.
+
+    Args:
+        reader: of evaluation samples.
+        map_words: see GroundingData.
+    """
+
+    def __init__(self, reader: Reader, map_words: MapWords) -> None:
+        self.reader, self.map_words = reader, map_words
+
+    def item(self, sample: Sample, epoch: int) -> GroundingItem:
+        """Make one sample, or raise BadSample."""
+        found = contents(sample)
+        pixels = decode(found.image, self.reader.max_pixels)
+        said = marked(found.meta, (pixels.shape[1], pixels.shape[0]))
+        shown = self.reader.show(pixels, sample, epoch)
+        text, encoded = tokenise(found.captions[0], self.reader)
+        ids = image_id(found, sample), hash63(text)
+        pair = PairItem(shown, encoded.ids, *ids, sample.position, sample.key, text)
+        return GroundingItem(pair, self._mapped(encoded), said)
+
+    def batch(self, items: Sequence[GroundingItem], epoch: int) -> GroundingBatch:  # noqa: ARG002
+        """Stack samples."""
+        pairs = [item.pair for item in items]
+        stacked = pair_batch(pairs, self.reader.text.pad, self.reader.length)
+        mapped = np.zeros(stacked["attention_mask"].shape, bool)
+        for row, item in zip(mapped, items, strict=True):
+            row[: len(item.mapped)] = item.mapped
+        fields = {
+            **stacked,
+            "box": torch.from_numpy(np.stack([item.marked.box for item in items])),
+            "size": torch.tensor([item.marked.size for item in items]),
+            "detections": torch.from_numpy(_stack([item.marked.detections for item in items])),
+            "mapped": torch.from_numpy(mapped),
+            "split": [item.marked.split for item in items],
+        }
+        return cast(GroundingBatch, fields)
+
+    def _mapped(self, encoded: Encoded) -> NDArray[np.bool_]:
+        if self.map_words == "all":
+            return np.ones(len(encoded.ids), bool)
+        content = self.map_words == "content" and encoded.content.any()
+        return encoded.content if content else encoded.ordinary
+
+
+def _stack(rows: Sequence[Boxes]) -> Boxes:
+    """Stack rows of boxes (K, 4) of any K, filled up with NaN, to (B, K, 4)."""
+    filled = np.full((len(rows), max(map(len, rows)), 4), np.nan, np.float32)
+    for row, boxes in zip(filled, rows, strict=True):
+        row[: len(boxes)] = boxes
+    return filled

@@ -1,0 +1,98 @@
+"""Captions, three a picture: where all things are, what there is, and one of several others."""
+
+import random
+
+from data_modules.scenes.english import AT, HOW, NUMBERS, a, listed
+from data_modules.scenes.geometry import OPPOSITE, relations, sides
+from data_modules.scenes.layout import CURTAINS
+from data_modules.scenes.render import Placed, Scene
+from data_modules.scenes.samples import Place, Sample, Task, Template
+from data_modules.scenes.world import World
+
+CURTAINED = 1 / 8
+"""Share of pictures with a curtain, so that pretraining sees some."""
+
+TWICE = 0.2
+"""Share of pictures with two of a sort, where three things are."""
+
+CURTAIN = "grey curtain"
+LISTS = ("{}", "there is {}", "a picture of {}", "this picture shows {}", "we see {}")
+
+
+def caption(world: World, number: int, draw: random.Random) -> list[Sample]:
+    """Caption a picture; larger numbers of things are more frequent, for they tell more apart."""
+    count = max(draw.randint(world.level.least, world.level.most) for _ in range(3))
+    things = [world.thing(number)]
+    if count > 2 and draw.random() < TWICE:
+        things = world.several(draw, world.countable(number), 2)
+    curtain = draw.choice(CURTAINS) if draw.random() < CURTAINED else None
+    scene = world.scene(draw, things, count=count, curtain=curtain)
+    places = _two_places(draw, scene) if count == 2 else _places(draw, scene)
+    texts = [places, _list(draw, scene), _other(draw, scene)]
+    objects = [{"name": each.thing.name, "box": list(each.box)} for each in scene.objects]
+    return [Sample((scene,), texts, {"objects": objects})]
+
+
+def ids(place: Place) -> dict[str, object]:
+    """Name a picture."""
+    return {"image_id": place.image_id}
+
+
+CAPTIONS = Task("pairs", (Template(caption, 1),), ids)
+
+
+def _two_places(draw: random.Random, scene: Scene) -> str:
+    """Say all of how two things lie: else it would be true of many other pictures."""
+    one, other = draw.sample(scene.objects, 2)
+    hows = sorted(relations(one.box, other.box, scene.size))
+    draw.shuffle(hows)
+    text = f"{a(one.thing.name)} {draw.choice(HOW[hows[0]])} {a(other.thing.name)}"
+    for how in hows[1:]:
+        back = draw.choice(HOW[OPPOSITE[how]])
+        text += f", the {other.thing.name} {back} the {one.thing.name}"
+    return f"{text} and {a(CURTAIN) if scene.curtain else 'nothing else'}"
+
+
+def _places(draw: random.Random, scene: Scene) -> str:
+    """Say of each thing where it is as seen from another: "a cat left of a dog and ..."."""
+    names = [each.thing.name for each in scene.objects]
+    alone = [each for each in scene.objects if names.count(each.thing.name) == 1]
+    first = draw.choice(alone)
+    others = [each for each in scene.objects if each is not first]
+    draw.shuffle(others)
+    told = [first]
+    parts: list[str] = []
+    for each in others:
+        known = draw.choice([one for one in told if one in alone])
+        how = draw.choice(HOW[_relation(draw, each, known, scene.size)])
+        again = each.thing.name in (one.thing.name for one in told)
+        subject = f"another {each.thing.name}" if again else a(each.thing.name)
+        anchor = f"the {known.thing.name}" if parts else a(known.thing.name)
+        parts.append(f"{subject} {how} {anchor}")
+        told.append(each)
+    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+
+
+def _list(draw: random.Random, scene: Scene) -> str:
+    names = [each.thing.name for each in scene.objects]
+    return draw.choice(LISTS).format(listed(draw.sample(names, len(names))))
+
+
+def _other(draw: random.Random, scene: Scene) -> str:
+    names = [each.thing.name for each in scene.objects]
+    if scene.curtain is not None:
+        return listed([*draw.sample(names, len(names)), CURTAIN])
+    put = [f"{a(each.thing.name)} {AT[side]}" for each, side in _sides(draw, scene)]
+    if put and draw.random() < 0.75:
+        return " and ".join(draw.sample(put, min(2, len(put))))
+    alone = [name for name in names if names.count(name) == 1]
+    return f"{NUMBERS[len(names)]} things, one of them is {a(draw.choice(alone))}"
+
+
+def _sides(draw: random.Random, scene: Scene) -> list[tuple[Placed, str]]:
+    found = [(each, sorted(sides(each.box, scene.size))) for each in scene.objects]
+    return [(each, draw.choice(at)) for each, at in found if at]
+
+
+def _relation(draw: random.Random, one: Placed, other: Placed, size: int) -> str:
+    return draw.choice(sorted(relations(one.box, other.box, size)))

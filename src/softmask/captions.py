@@ -1,0 +1,148 @@
+"""Captions as evaluation and inference read them: normalised, cut into words and word pieces.
+
+R texts, L tokens, [CLS] first.
+"""
+
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from softmask.errors import InputError
+from softmask.tokenizer import PreTrainedTokenizerBase
+
+HIDDEN = ("Cf", "Cs", "Co")
+JOINERS = "\u200c\u200d"  # they make other letters in Persian and Hindi, other pictures of emoji
+
+
+def normalise(caption: str, max_words: int) -> str:
+    """Make equal captions equal strings: NFKC, single spaces, at most max_words words.
+
+    Control characters become spaces; what shows nothing at all (byte order marks, zero-width
+    spaces, direction marks, halves of characters) goes without a trace.
+    """
+    text = unicodedata.normalize("NFKC", caption)
+    if not text.isprintable():
+        text = "".join(letter if is_shown(letter) else _instead(letter) for letter in text)
+    return " ".join(text.split()[:max_words])
+
+
+def is_shown(letter: str) -> bool:
+    """Tell whether a character stays in a caption as it is."""
+    return letter in JOINERS or unicodedata.category(letter) not in ("Cc", *HIDDEN)
+
+
+def _instead(letter: str) -> str:
+    return " " if unicodedata.category(letter) == "Cc" else ""
+
+
+@dataclass(frozen=True)
+class CaptionOptions:
+    """How captions are cut; as data modules' `TextOptions`, of which inference needs these.
+
+    Args:
+        max_words: words kept of a caption.
+        max_tokens: tokens kept, [CLS] and [SEP] counted.
+        sep: end captions with [SEP]; ALBEF's released weights saw none, LAVIS's did.
+    """
+
+    max_words: int = 30
+    max_tokens: int = 25
+    sep: bool = False
+
+
+class Tokens(NamedTuple):
+    """Texts as the text encoder reads them."""
+
+    input_ids: Tensor  # (R, L) int64
+    mask: Tensor  # (R, L) bool, False on padding
+
+
+class Word(NamedTuple):
+    """A word of a caption and its tokens."""
+
+    text: str
+    start: int  # first token
+    stop: int  # token after the last
+
+
+class Captions:
+    """A tokenizer with a model's options.
+
+    Args:
+        tokenizer: a fast one.
+        options: how captions are cut.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, options: CaptionOptions) -> None:
+        self.tokenizer = tokenizer
+        self.options = options
+
+    def check(self, vocab_size: int, positions: int) -> None:
+        """Refuse a tokenizer or options that a text encoder of these sizes cannot read.
+
+        Raises:
+            InputError: too many word pieces, or too long captions.
+        """
+        pieces, longest = len(self.tokenizer), self.options.max_tokens
+        if pieces > vocab_size or longest > positions:
+            raise InputError(
+                f"The tokenizer gives {pieces} word pieces and captions up to {longest} tokens, "
+                f"but the text encoder knows {vocab_size} and {positions}: give the model's own "
+                f"tokenizer, or a smaller captions.max_tokens."
+            )
+
+    def encode(self, texts: Sequence[str]) -> Tokens:
+        """Tokenise texts and pad them to the longest.
+
+        Raises:
+            InputError: a text without a token, or what is no text.
+        """
+        special = self.tokenizer
+        end = [int(special.sep_token_id)] if self.options.sep else []
+        rows = [[int(special.cls_token_id), *self._pieces(text)[0], *end] for text in texts]
+        length = max(len(row) for row in rows)
+        pad = int(special.pad_token_id)
+        lengths = torch.tensor([len(row) for row in rows])
+        ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows])
+        return Tokens(ids, torch.arange(length) < lengths[:, None])
+
+    def words(self, text: str) -> list[Word]:
+        """The words that are left of a text, with their places among its tokens.
+
+        Raises:
+            InputError: a text without a token, or what is no text.
+        """
+        _, words = self._pieces(text)
+        return words
+
+    def _pieces(self, text: str) -> tuple[list[int], list[Word]]:
+        if not isinstance(text, str):
+            raise InputError(f"A text is given as {type(text).__name__}: give a string.")
+        caption = normalise(text, self.options.max_words)
+        encoding = self.tokenizer.backend_tokenizer.encode(caption, add_special_tokens=False)
+        room = self.options.max_tokens - 1 - self.options.sep
+        places: dict[int, list[int]] = {}
+        for place, word in enumerate(encoding.word_ids[:room]):
+            places.setdefault(word, []).append(place)
+        if not places:
+            raise InputError(f"The text {text[:80]!r} has no token: give at least a word.")
+        words = []
+        for at in places.values():
+            start, stop = encoding.offsets[at[0]][0], encoding.offsets[at[-1]][1]
+            words.append(Word(caption[start:stop], at[0] + 1, at[-1] + 2))  # after [CLS]
+        return encoding.ids[:room], words
+
+
+def listed_texts(given: str | Sequence[str]) -> list[str]:
+    """One text or several, as a list.
+
+    Raises:
+        InputError: none.
+    """
+    if not given:
+        raise InputError("No text is given: give one or more.")
+    return [given] if isinstance(given, str) else list(given)

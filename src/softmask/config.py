@@ -1,0 +1,190 @@
+"""Sizes of a model that is shared: what `config.json` holds, and the backbone they build."""
+
+from collections.abc import Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+from softmask.backbone import Backbone
+from softmask.captions import CaptionOptions
+from softmask.errors import InputError
+from softmask.nn import FusionEncoder, ImageEncoder, TextEncoder
+from softmask.nn.image import CLIP_MEAN, CLIP_STD
+
+Channels = tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class ImageConfig:
+    """As `ImageEncoder`; nothing is left to the named model.
+
+    Args:
+        name: timm's, of a plain ViT.
+        image_size: side of the square input in pixels.
+        patch_size: pixels of a patch.
+        width: units of a token.
+        depth: layers.
+        heads: attention heads.
+        mean: subtracted from pixels in 0..1, per channel.
+        std: divides them after that.
+    """
+
+    name: str
+    image_size: int
+    patch_size: int
+    width: int
+    depth: int
+    heads: int
+    mean: Channels = CLIP_MEAN
+    std: Channels = CLIP_STD
+
+
+@dataclass(frozen=True)
+class TextConfig:
+    """As `TextEncoder`.
+
+    Args:
+        layers: BERT layers.
+        width: D.
+        heads: attention heads.
+        hidden: units of the feed-forward layers.
+        vocab_size: word pieces.
+        max_positions: longest text in tokens.
+    """
+
+    layers: int
+    width: int
+    heads: int
+    hidden: int
+    vocab_size: int
+    max_positions: int
+
+
+@dataclass(frozen=True)
+class FusionConfig:
+    """As `FusionEncoder`.
+
+    Args:
+        width: D.
+        layers: of them.
+        heads: attention heads.
+        hidden: units of the feed-forward layers.
+        image_width: units of an image token.
+    """
+
+    width: int
+    layers: int
+    heads: int
+    hidden: int
+    image_width: int
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """All that `SoftMask` needs beside its weights and its tokenizer.
+
+    Args:
+        image: sizes of the ViT, and how pixels are normalised.
+        text: sizes of the text encoder.
+        fusion: sizes of the fusion encoder.
+        embed_dim: width of the shared space.
+        captions: how texts are cut.
+        mask_layer: fusion layer whose maps `explain` shows.
+        by_max: normalise maps by their largest value instead of min-max.
+        words: whether BERT's word head is there.
+    """
+
+    image: ImageConfig
+    text: TextConfig
+    fusion: FusionConfig
+    embed_dim: int
+    captions: CaptionOptions = field(default_factory=CaptionOptions)
+    mask_layer: int = 0
+    by_max: bool = False
+    words: bool = True
+
+    def build(self) -> Backbone:
+        """The backbone of these sizes, with fresh weights."""
+        image, text, fusion = self.image, self.text, self.fusion
+        return Backbone(
+            ImageEncoder(
+                image.name,
+                image.image_size,
+                patch_size=image.patch_size,
+                width=image.width,
+                depth=image.depth,
+                heads=image.heads,
+                mean=image.mean,
+                std=image.std,
+            ),
+            TextEncoder(
+                text.layers,
+                text.width,
+                text.heads,
+                text.hidden,
+                text.vocab_size,
+                text.max_positions,
+            ),
+            FusionEncoder(
+                fusion.width,
+                fusion.layers,
+                fusion.heads,
+                fusion.hidden,
+                fusion.image_width,
+            ),
+            self.embed_dim,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain types, for JSON."""
+        return asdict(self)
+
+
+def read_config(found: object, source: str) -> ModelConfig:
+    """The inverse of `to_dict`.
+
+    Args:
+        found: what JSON gave.
+        source: of it, for the message.
+
+    Raises:
+        InputError: something is missing, unknown or of another type.
+    """
+    parts = {
+        "image": ImageConfig,
+        "text": TextConfig,
+        "fusion": FusionConfig,
+        "captions": CaptionOptions,
+    }
+    given = dict(found) if isinstance(found, Mapping) else {}
+    for name, part in parts.items():
+        if name in given:
+            given[name] = _read(part, given[name], source, f"{name}.")
+    return _read(ModelConfig, given, source)
+
+
+Part = TypeVar("Part")
+
+
+def _read(part: type[Part], given: object, source: str, prefix: str = "") -> Part:
+    known = {f.name: f for f in fields(part)}  # type: ignore[arg-type]
+    values = dict(given) if isinstance(given, Mapping) else {}
+    needed = {n for n, f in known.items() if f.default is f.default_factory is MISSING}
+    wrong = sorted({*needed} - {*values}) + sorted({*values} - {*known})
+    if not wrong:
+        values = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+        wrong = [k for k, v in values.items() if not _fits(v, known[k].type)]
+    if wrong:
+        raise InputError(
+            f"{source} does not describe a softmask model: {prefix}{wrong[0]} is missing, unknown "
+            f"or of another type. Take the file that `softmask weights export` or `convert` wrote, "
+            f"or a newer softmask."
+        )
+    return part(**values)
+
+
+def _fits(value: object, kind: object) -> bool:
+    if kind is Channels:
+        numbers = isinstance(value, tuple) and all(isinstance(v, int | float) for v in value)
+        return numbers and len(value) == 3  # type: ignore[arg-type]
+    # A boolean is an int to Python, not to us.
+    return isinstance(kind, type) and type(value) is kind

@@ -1,0 +1,233 @@
+"""The folder of a run, read without Lightning: settings, checkpoint, what its test found."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+import yaml  # type: ignore[import-untyped]
+
+from softmask import __version__
+from softmask.backbone import Backbone
+from softmask.captions import CaptionOptions
+from softmask.card import LICENSE, Facts, write_card
+from softmask.checkpoint import Content, read_content, read_torch
+from softmask.config import ModelConfig
+from softmask.errors import InputError, first_line
+from softmask.nn import FusionEncoder, ImageEncoder, TextEncoder
+from softmask.renames import State
+from softmask.sharing import Parts
+from softmask.sizes import Heads, Named, config_of, read_sizes
+from softmask.tokenizer import SHIPPED, load_tokenizer
+
+SETTINGS, CHECKPOINTS, REPORT = "config.yaml", "checkpoints", "report.json"
+LAST = "last.ckpt"
+SHARED = ("backbone.", "matcher.", "words.")
+"""What of a task a shared model keeps: no twins, no queue, no heads of other tasks."""
+
+
+class Run(NamedTuple):
+    """A run that has ended, or rests."""
+
+    folder: Path
+    settings: dict[str, Any]
+    checkpoint: Path
+
+
+def is_run(folder: str | Path) -> bool:
+    """Whether a folder is a run's."""
+    return (Path(folder) / SETTINGS).is_file()
+
+
+def open_run(folder: Path, checkpoint: str = "best") -> Run:
+    """Read a run's settings and choose one of its checkpoints.
+
+    Args:
+        folder: of the run.
+        checkpoint: "best", the one that its monitored value chose, else the last one; "last"; or a
+            file's name.
+
+    Raises:
+        InputError: the folder is no run's, or has no such checkpoint.
+    """
+    return Run(folder, read_settings(folder), _choose(folder / CHECKPOINTS, checkpoint))
+
+
+def read_settings(folder: Path) -> dict[str, Any]:
+    """What config.yaml of a run says.
+
+    Raises:
+        InputError: the folder is no run's.
+    """
+    try:
+        settings = yaml.safe_load((folder / SETTINGS).read_text(encoding="utf-8"))
+        settings["model"]["init_args"]["backbone"]
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError) as error:
+        raise InputError(
+            f"'{folder}' is not the folder of a run: its {SETTINGS} cannot be read as a run's "
+            f"settings ({first_line(error)}). Give a folder such as runs/version_0."
+        ) from error
+    return dict(settings)
+
+
+def read_run(folder: Path, checkpoint: str = "best", license: str = LICENSE) -> Parts:
+    """A run as a model to share.
+
+    Args:
+        folder: of the run.
+        checkpoint: see `open_run`.
+        license: of the weights, for the card.
+
+    Raises:
+        InputError: the run cannot be read, or its task has no matching head.
+    """
+    run = open_run(folder, checkpoint)
+    content = read_content(run.checkpoint)
+    state = {k: v for k, v in content.tensors.items() if k.startswith(SHARED)}
+    if "matcher.weight" not in state:
+        raise InputError(
+            f"'{folder}' trained {_task(run)}, which has no matching head, so it is no SoftMask "
+            f"model: build its task with softmask.tasks.load_task('{folder}')."
+        )
+    config = config_of_run(run.settings, state)
+    tokenizer = load_tokenizer(_text(run.settings).get("tokenizer", SHIPPED))
+    card = write_card(_facts(run, content, license))
+    return Parts(str(run.checkpoint), config, state, tokenizer, card)
+
+
+def config_of_run(settings: Mapping[str, Any], state: State) -> ModelConfig:
+    """The model that a run trained.
+
+    Args:
+        settings: of config.yaml.
+        state: its weights, of which the sizes are read.
+
+    Raises:
+        InputError: the backbone is one of the user's own making.
+    """
+    model = settings["model"]["init_args"]
+    backbone = _plain(model["backbone"], Backbone)
+    image = _plain(backbone["image"], ImageEncoder)
+    text, fusion = _plain(backbone["text"], TextEncoder), _plain(backbone["fusion"], FusionEncoder)
+    soft_mask, captions = model.get("soft_mask") or {}, _text(settings)
+    options = {k: captions[k] for k in ("max_words", "max_tokens", "sep") if k in captions}
+    named = Named(
+        Heads(_image_heads(image), text["heads"], fusion["heads"]),
+        image["name"],
+        tuple(image["mean"]),
+        tuple(image["std"]),
+        CaptionOptions(**options),
+        soft_mask.get("layer"),
+        soft_mask.get("by_max", False),
+    )
+    return config_of(read_sizes(state), named, words="words.bias" in state)
+
+
+def _plain(given: Mapping[str, Any], kind: type) -> dict[str, Any]:
+    """Arguments of a part, if it is of our own class."""
+    path = str(given.get("class_path", ""))
+    if path.rpartition(".")[2] != kind.__name__ or not path.startswith("softmask."):
+        raise InputError(
+            f"This run's {kind.__name__} is of the class {path or 'unknown'}: a model is shared as "
+            f"sizes and weights, without code. Build its task with softmask.tasks.load_task."
+        )
+    return dict(given["init_args"])
+
+
+def _image_heads(image: Mapping[str, Any]) -> int:
+    """What the settings say, or what timm's model of that name has."""
+    if image.get("heads") is not None:
+        return int(image["heads"])
+    keys = ("name", "patch_size", "width", "depth")
+    with torch.device("meta"):
+        return ImageEncoder(**{k: image[k] for k in keys if k in image}).heads
+
+
+def _text(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Options of the texts; another data module's may be named otherwise."""
+    return dict(settings.get("data", {}).get("init_args", {}).get("text") or {})
+
+
+def _choose(folder: Path, checkpoint: str) -> Path:
+    named = {"last": LAST, "best": _best(folder) or LAST}.get(checkpoint, checkpoint)
+    if not (folder / named).is_file():
+        there = ", ".join(sorted(path.name for path in folder.glob("*.ckpt"))) or "none"
+        raise InputError(
+            f"There is no checkpoint '{named}' in '{folder}': give best, last, or one of its files "
+            f"({there})."
+        )
+    return folder / named
+
+
+def _best(folder: Path) -> str | None:
+    """The file that ModelCheckpoint chose, by the last checkpoint's word."""
+    if not (folder / LAST).is_file():
+        return None
+    content = read_torch(folder / LAST, mmap=True)
+    callbacks = content.get("callbacks", {}) if isinstance(content, dict) else {}
+    for state in callbacks.values():
+        path = state.get("best_model_path") if isinstance(state, dict) else None
+        # The run may have been moved since: its name counts, not its folder.
+        if path and (folder / Path(path).name).is_file():
+            return Path(path).name
+    return None
+
+
+def _task(run: Run) -> str:
+    return str(run.settings["model"].get("class_path", "")).rpartition(".")[2]
+
+
+def _facts(run: Run, content: Content, license: str) -> Facts:
+    beside = content.beside
+    step = int(str(beside.get("global_step", 0)))
+    size = sum(v.numel() for k, v in content.tensors.items() if k.startswith(SHARED))
+    hashes = [v["hash"] for v in beside.values() if isinstance(v, dict) and "hash" in v]
+    table = {
+        "task": f"`{_task(run)}`",
+        "parameters": f"{size:,}",
+        "trained for": f"{step:,} steps, epoch {beside.get('epoch', 0)}",
+        "training data's hash": f"`{hashes[0]}`" if hashes else "not known",
+        "checkpoint": f"`{run.checkpoint.name}`",
+        "softmask": __version__,
+    }
+    metrics, tested_on = _metrics(run.folder / REPORT, step)
+    settings = yaml.safe_dump(_public(run.settings), sort_keys=False)
+    return Facts(run.folder.resolve().name, table, metrics, tested_on, settings, license)
+
+
+def _metrics(path: Path, step: int) -> tuple[dict[str, float], str]:
+    """Numbers of the run's last test, if they are this checkpoint's."""
+    if not path.is_file():
+        return {}, Facts.tested_on
+    report = json.loads(path.read_text(encoding="utf-8"))
+    if report.get("steps") != step:
+        return {}, (
+            f"The run's last test was of step {report.get('steps')}, these are the weights of step "
+            f"{step}: its figures are not given."
+        )
+    asides = ("steps", "parameters", "train_seconds", "corpus")
+    numbers = {k: v for k, v in _flat(report).items() if k not in asides}
+    return numbers, f"Tested on `{Path(str(report.get('corpus', 'unknown'))).name}`."
+
+
+def _flat(report: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
+    """Numbers of a report by path, such as itc/i2t/r1."""
+    numbers: dict[str, float] = {}
+    for name, value in report.items():
+        if isinstance(value, Mapping):
+            numbers |= _flat(value, f"{prefix}{name}/")
+        elif isinstance(value, int | float):
+            numbers[prefix + name] = value
+    return numbers
+
+
+def _public(value: object) -> object:
+    """Settings without what is above a file: a card is read by strangers."""
+    if isinstance(value, Mapping):
+        return {name: _public(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_public(item) for item in value]
+    if isinstance(value, str) and value.startswith(("/", "~")):
+        return Path(value).name
+    return value

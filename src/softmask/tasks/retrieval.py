@@ -1,0 +1,66 @@
+"""Retrieval's fine-tuning: contrast and matching on pairs, as in ALBEF (section 4, METHOD 5.1).
+
+B pairs of this rank, L words, D width.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from softmask.batch import PairBatch
+from softmask.losses import itm, match_labels
+from softmask.nn import ImageKeys, interleave, regroup
+from softmask.tasks.contrast import ContrastTask, Negatives, Seen
+
+
+class Matched(NamedTuple):
+    """The losses of a step, and what further ones need of it."""
+
+    losses: dict[str, Tensor]  # scalars by name
+    seen: Seen
+    keys: ImageKeys  # of the B images
+    negatives: Negatives
+
+
+class RetrievalTask(ContrastTask):
+    """Pretraining without masked words and soft masks; its settings are those of `ContrastTask`.
+
+    A picture's captions may meet in one batch and in the queue: pairs of one image are each
+    other's positives and never negatives. ALBEF's recipe is `contrast: {gamma: 0, match_captions:
+    false}`, its evaluation `{equal_captions: false}`; as there, the temperature is not clamped.
+    """
+
+    def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
+        """One step on distorted pictures and their captions.
+
+        Args:
+            batch: pairs.
+            batch_idx: not read: draws are seeded by `on_train_batch_start`.
+
+        Returns:
+            The sum of both losses, ().
+        """
+        return self.total(self.pair_step(batch).losses, batch["key"])
+
+    def pair_step(self, batch: PairBatch) -> Matched:
+        """Contrast and match pairs; the twins and the queue move."""
+        mask = batch["attention_mask"]
+        seen = self.see(self.backbone, batch["image"], batch["input_ids"], mask)
+        self.momentum.update(self.taught())
+        taught = self.teach(batch["image"], batch["input_ids"], mask)
+        contrast, negatives = self.contrast_step(seen, taught, batch)
+        keys = self.backbone.project(seen.tokens)
+        logits = self.match_step(seen, keys, negatives, mask)
+        self.log_matching(logits)
+        losses = {"itc": contrast, "itm": itm(logits, match_labels(logits, 3))}
+        return Matched(losses, seen, keys, negatives)
+
+    def match_step(self, seen: Seen, keys: ImageKeys, negatives: Negatives, mask: Tensor) -> Tensor:
+        """Match pairs, images with hard texts, texts with hard images: logits (3 B, 2)."""
+        texts = interleave([seen.states, seen.states[negatives.text]])
+        masks = interleave([mask, mask[negatives.text]])
+        first = regroup(self.backbone.match_state(texts, masks, keys), 2)
+        opposed = self.backbone.match_state(seen.states, mask, keys.pick(negatives.image))
+        logits: Tensor = self.matcher(torch.cat([first[:, 0], first[:, 1], opposed]))
+        return logits

@@ -1,0 +1,140 @@
+"""Tasks that match again where a word's map fades the image (SoftMask++, section 4.1).
+
+B pairs of this rank, L words, S soft masks a pair, N = 1 + P image tokens, D width.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from softmask.backbone import Backbone
+from softmask.batch import ImageTextBatch, WordBatch
+from softmask.errors import InputError
+from softmask.explain import Explained, explain, match_maps
+from softmask.losses import itm, match_accuracy, match_labels
+from softmask.nn import ImageKeys, interleave, regroup
+from softmask.optim import Optim
+from softmask.saliency import WordMaps, choose_words, empty_share, normalise_map, soft_mask
+from softmask.tasks.contrast import ContrastTask, Negatives, Seen
+from softmask.tasks.objective import Contrast, Evaluation, SoftMasking
+
+
+class SoftMaskTask(ContrastTask):
+    """Base of pretraining and of grounding: contrast, and matching under soft masks.
+
+    Args:
+        backbone: the ViT, the BERT and the fusion encoder.
+        optim: AdamW and its schedule.
+        contrast: focal ITC, twins and queue.
+        soft_mask: soft-masked matching.
+        evaluation: retrieval on validation and test data.
+        init_from: weights to start from; see `TaskModule`.
+        bert: name or folder of a BERT to start from; see `PretrainTask`.
+        heads: modules beside the backbone that have momentum twins too, by attribute name.
+
+    Raises:
+        InputError: there is no map in the layer that is to be mapped.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        optim: Optim | None = None,
+        contrast: Contrast | None = None,
+        soft_mask: SoftMasking | None = None,
+        evaluation: Evaluation | None = None,
+        init_from: str | None = None,
+        bert: str | None = None,
+        heads: Mapping[str, nn.Module] | None = None,
+    ) -> None:
+        super().__init__(backbone, optim, contrast, evaluation, init_from, bert, heads)
+        self.soft_mask = soft_mask or SoftMasking()
+        self._check_layer()
+
+    def soft_step(
+        self, seen: Seen, early: Tensor, keys: ImageKeys, negatives: Negatives, batch: WordBatch
+    ) -> Tensor:
+        """Match pairs, and hard texts, with images whose features the chosen words fade.
+
+        Args:
+            seen: what the encoders make of the batch.
+            early: of pairs, input of the mapped layer, (B, L, D).
+            keys: of the B images.
+            negatives: hard texts of the images.
+            batch: pairs and their chosen words.
+
+        Returns:
+            Logits of the S B pairs, then of as many negatives, (S B or 2 S B, 2).
+        """
+        mask, words = batch["attention_mask"], batch["words"]
+        maps = choose_words(self.word_maps(early, mask, keys).cam, words)
+        keep = soft_mask(normalise_map(maps, self.soft_mask.by_max))
+        self._log_masks(maps, keep)
+        times = words.shape[1]
+        keys = self.backbone.fusion.soften(keys.repeat(times), keep.flatten(0, 1))
+        chosen = torch.arange(len(mask), device=mask.device).repeat_interleave(times)
+        texts = [chosen]
+        if self.soft_mask.negatives:
+            texts.append(negatives.text.repeat_interleave(times))
+        rows = interleave([seen.states[i] for i in texts])
+        first = self.backbone.match_state(rows, interleave([mask[i] for i in texts]), keys)
+        return regroup(self.matcher(first), len(texts)).transpose(0, 1).flatten(0, 1)
+
+    def soft_loss(self, logits: Tensor) -> Tensor:
+        """Weighted matching loss of `soft_step`'s logits, ()."""
+        labels = match_labels(logits, 2 if self.soft_mask.negatives else 1)
+        self._log_soft_accuracy(logits, labels)
+        return self.soft_mask.weight * itm(logits, labels)
+
+    def word_maps(self, early: Tensor, mask: Tensor, keys: ImageKeys) -> WordMaps:
+        """Grad-CAM of the matching logit for each word, from the mapped layer's input.
+
+        Args:
+            early: of matched pairs, (B, L, D).
+            mask: True on words, (B, L).
+            keys: of the B images.
+        """
+        return match_maps(self.backbone, self.matcher, early, mask, keys, self.soft_mask.layer)
+
+    def explain(self, batch: ImageTextBatch, words: Tensor) -> Explained:
+        """Map chosen words (B, S) of a batch, and match with and without what they saw."""
+        return explain(
+            self.backbone,
+            self.matcher,
+            self.soft_mask.layer,
+            image=batch["image"],
+            input_ids=batch["input_ids"],
+            mask=batch["attention_mask"],
+            words=words,
+            by_max=self.soft_mask.by_max,
+        )
+
+    def _check_layer(self) -> None:
+        layers = len(self.backbone.fusion.layers)
+        # Matching reads the first token: in the last layer no other word's map reaches it.
+        top = layers - 2 if self.soft_mask.weight else layers - 1
+        if not 0 <= self.soft_mask.layer <= top:
+            raise InputError(
+                f"soft_mask.layer={self.soft_mask.layer} cannot be mapped with {layers} fusion "
+                f"layers, the last of which gives words no map: set "
+                f"model.init_args.soft_mask.layer to 0..{max(top, 0)}"
+                f"{'' if top >= 0 else ' and add a fusion layer, or soft_mask.weight to 0'}."
+            )
+
+    def _log_masks(self, maps: Tensor, keep: Tensor) -> None:
+        masked = {
+            "train/mask_mean": 1 - keep[..., 1:].mean(),
+            "train/empty_maps": empty_share(maps),
+        }
+        self.log_dict(masked, batch_size=len(maps))
+
+    def _log_soft_accuracy(self, logits: Tensor, labels: Tensor) -> None:
+        count = int(self.soft_mask.negatives) + 1
+        for name, part, label in zip(
+            ("masked_pairs", "masked_negatives"),
+            logits.chunk(count),
+            labels.chunk(count),
+            strict=False,
+        ):
+            self.log(f"train/accuracy/{name}", match_accuracy(part, label), batch_size=len(part))

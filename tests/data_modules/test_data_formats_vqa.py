@@ -1,0 +1,233 @@
+"""VQA's own files and ALBEF's lists of questions, through the command line; lists of answers."""
+
+import json
+
+import pytest
+from schemas import write_pictures
+
+from data_modules.annotations import read_annotations
+from data_modules.commands import main
+from data_modules.shards import ShardSet
+from data_modules.write import Pair, write_shards
+from softmask.errors import InputError
+
+PEOPLE = ["net"] * 7 + ["Mesh", "two nets", "netting"]
+
+
+def picture_name(subset, image):
+    return f"{subset}/COCO_{subset}_{image:012d}.jpg"
+
+
+def write_official(folder, subset, count, *, answered=True, first=1):
+    """Two questions a picture, in the layout of the release."""
+    folder.mkdir(exist_ok=True)
+    rows = [
+        {"image_id": n // 2 + first, "question": f"What is {n}?", "question_id": 1000 * first + n}
+        for n in range(count)
+    ]
+    told = {"info": {}, "task_type": "Open-Ended", "data_type": "mscoco", "data_subtype": subset}
+    file = folder / f"v2_OpenEnded_mscoco_{subset}_questions.json"
+    file.write_text(json.dumps({**told, "questions": rows}))
+    if answered:
+        found = [
+            {
+                "question_id": row["question_id"],
+                "image_id": row["image_id"],
+                "question_type": "what is",
+                "answer_type": "other",
+                "multiple_choice_answer": "net",
+                "answers": [
+                    {"answer": text, "answer_confidence": "yes", "answer_id": number}
+                    for number, text in enumerate(PEOPLE, start=1)
+                ],
+            }
+            for row in reversed(rows)  # their order is not the questions'
+        ]
+        name = f"v2_mscoco_{subset}_annotations.json"
+        (folder / name).write_text(json.dumps({**told, "annotations": found}))
+    return rows
+
+
+def convert(tmp_path, annotations, *flags):
+    """Samples by split, as (picture, question, notes)."""
+    output = tmp_path / "out"
+    given = ["--images", tmp_path / "images", "--captions", annotations, "--output", output, *flags]
+    main(["write", *map(str, given)])
+    found = {}
+    for split in sorted(output.iterdir()):
+        shards = ShardSet(str(split))
+        samples = [shards.read(position).columns for position in range(len(shards))]
+        found[split.name] = [
+            (json.loads(s["json"]).pop("image"), s["txt"].decode(), json.loads(s["json"]))
+            for s in samples
+        ]
+    return found
+
+
+@pytest.mark.parametrize("flags", [[], ["--format", "vqa"]], ids=["auto", "named"])
+def test_vqas_own_files(tmp_path, flags):
+    folder = tmp_path / "annotations"
+    rows = {
+        "train": write_official(folder, "train2014", 5),
+        "val": write_official(folder, "val2014", 2, first=50),
+        "test": write_official(folder, "test2015", 3, answered=False, first=90),
+    }
+    # A part of the test questions in a file of its own, and a file that holds no questions.
+    write_official(folder, "test-dev2015", 2, answered=False, first=90)
+    (folder / "v2_mscoco_train2014_complementary_pairs.json").write_text("[[1, 2]]")
+    subsets = {"train": "train2014", "val": "val2014", "test": "test2015"}
+    names = [picture_name(subsets[s], row["image_id"]) for s in rows for row in rows[s]]
+    write_pictures(tmp_path / "images", sorted(set(names)))
+    found = convert(tmp_path, folder, *flags)
+    assert set(found) == set(rows)
+    for split, asked in rows.items():
+        told = {notes["question_id"]: (image, text, notes) for image, text, notes in found[split]}
+        assert len(found[split]) == len(asked) == len(told)  # two questions of a picture stay two
+        for row in asked:
+            image, text, notes = told[row["question_id"]]
+            assert image == picture_name(subsets[split], row["image_id"])
+            assert text == row["question"]
+            assert (notes["dataset"], notes["image_id"]) == ("vqa", image)
+            known = {k: notes.get(k) for k in ("answers", "question_type", "answer_type")}
+            full = {"answers": PEOPLE, "question_type": "what is", "answer_type": "other"}
+            assert known == (dict.fromkeys(full) if split == "test" else full)
+
+
+def test_test_dev_alone_is_read_from_the_pictures_of_the_test(tmp_path):
+    rows = write_official(tmp_path / "a", "test-dev2015", 2, answered=False)
+    groups = read_annotations(tmp_path / "a")
+    assert [group.split for group in groups] == ["test"] * len(rows)
+    assert {group.image for group in groups} == {picture_name("test2015", 1)}
+
+
+def test_albefs_lists(tmp_path):
+    vqa = [
+        {"question_id": 7, "question": "what is it", "answer": ["a", "a", "b"]},
+        {"question_id": 8, "question": "where is it", "answer": ["c"]},
+    ]
+    vg = [{"question": "who is it", "answer": "a man"}, {"question": "why", "answer": "fun"}]
+    test = [{"question_id": 9, "question": "how many"}]
+    lists = {"vqa_train": (vqa, "vqa"), "vg_qa": (vg, "vg"), "vqa_test": (test, "vqa")}
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    for name, (rows, dataset) in lists.items():
+        full = [{**row, "image": f"{name}.jpg", "dataset": dataset} for row in rows]
+        (folder / f"{name}.json").write_text(json.dumps(full))
+    write_pictures(tmp_path / "images", [f"{name}.jpg" for name in lists])
+    found = convert(tmp_path, folder)
+    told = {text: (image, notes) for split in found.values() for image, text, notes in split}
+    assert {split: len(rows) for split, rows in found.items()} == {"train": 4, "test": 1}
+    for name, (rows, dataset) in lists.items():
+        for row in rows:
+            image, notes = told[row["question"]]
+            assert (image, notes["dataset"]) == (f"{name}.jpg", dataset)
+            assert notes.get("question_id") == row.get("question_id")
+            answer = row.get("answer")
+            assert notes.get("answers") == ([answer] if isinstance(answer, str) else answer)
+
+
+def broken(tmp_path, questions=None, annotations=None, subset="train2014"):
+    rows = write_official(tmp_path / "a", "train2014", 2)
+    file = tmp_path / "a" / "v2_OpenEnded_mscoco_train2014_questions.json"
+    beside = tmp_path / "a" / "v2_mscoco_train2014_annotations.json"
+    told = {"data_subtype": subset} if subset else {}
+    file.write_text(json.dumps({**told, "questions": rows if questions is None else questions}))
+    if annotations is not None:
+        beside.write_text(json.dumps(annotations))
+    return file
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"questions": {}}, "holds no questions of VQA"),
+        ({"subset": None}, "lacks data_subtype"),
+        ({"questions": [{"question": "x"}]}, "Question 1 of .* lacks 'question_id'"),
+        ({"questions": [{"question_id": 1, "image_id": "x", "question": "x"}]}, "Question 1 of"),
+        (
+            {"questions": [{"question_id": 1000, "image_id": 1, "question": " "}]},
+            "Question 1 of .* empty caption",
+        ),
+        (
+            {"questions": [{"question_id": 5, "image_id": 1, "question": "x"}]},
+            "Question 1 of .*, 5, has no annotation",
+        ),
+        ({"annotations": []}, "holds no annotations of VQA"),
+        ({"annotations": {"annotations": [{"question_id": 1}]}}, "lacks 'answers'"),
+        (
+            {"annotations": {"annotations": [{"question_id": 1, "answers": [{"answer": 3}]}]}},
+            r"1 of .* has the answers \[3\]",
+        ),
+    ],
+)
+def test_broken_official_files(tmp_path, given, words):
+    with pytest.raises(InputError, match=words):
+        read_annotations(broken(tmp_path, **given), "vqa")
+
+
+def test_answers_that_are_not_there_are_asked_for_by_name(tmp_path):
+    write_official(tmp_path / "a", "val2014", 2, answered=False)
+    with pytest.raises(InputError, match=r"v2_mscoco_val2014_annotations.json beside it"):
+        read_annotations(tmp_path / "a")
+    (tmp_path / "b.json").write_text("[]")
+    with pytest.raises(InputError, match="holds no questions of VQA"):
+        read_annotations(tmp_path / "b.json", "vqa")
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ({"question": "x"}, "Row 1 of .* has no image"),
+        ({"image": "a.jpg"}, "Row 1 of .* empty caption"),
+        ({"image": "a.jpg", "question": "x", "answer": 3}, r"Row 1 of .* has the answers \[3\]"),
+        ({"image": "a.jpg", "question": "x", "answer": []}, r"Row 1 of .* has the answers \[\]"),
+    ],
+)
+def test_broken_lists(tmp_path, row, words):
+    (tmp_path / "vqa_train.json").write_text(json.dumps([row]))
+    with pytest.raises(InputError, match=words):
+        read_annotations(tmp_path / "vqa_train.json", "albef_vqa")
+
+
+def write_questions(folder, *answers):
+    """A sample for each list of answers, None for none."""
+    metas = [{} if one is None else {"answers": one} for one in answers]
+    write_shards(
+        [Pair(f"{n}", b"x", "jpg", ["what?"], meta) for n, meta in enumerate(metas)], folder
+    )
+    return str(folder)
+
+
+def listed(tmp_path, path, *flags):
+    output = tmp_path / "lists" / "answers.json"
+    main(["answers", "--path", path, "--output", str(output), *map(str, flags)])
+    return json.loads(output.read_text())
+
+
+def test_the_commonest_answers_are_listed_in_their_normal_form(tmp_path, capsys):
+    path = write_questions(
+        tmp_path / "a",
+        ["Yes", "yes.", "no"],
+        ["the dog", "a dog", "dogs"],
+        ["no", "two", "2", "the"],  # nothing is left of the last
+        None,
+        ["cat"],
+        [3],
+    )
+    assert listed(tmp_path, path, "--count", 4) == ["2", "dog", "no", "yes"]
+    out = capsys.readouterr().out
+    assert "4 of 6 answers; 80.0% of all that was said" in out
+    assert "an answer to 75.0% of 4 questions" in out
+    assert "1 bad samples are left out" in out
+
+
+def test_a_list_is_not_made_of_nothing_and_not_overwritten(tmp_path):
+    silent = write_questions(tmp_path / "a", None, None)
+    with pytest.raises(InputError, match="has answers in its json"):
+        listed(tmp_path, silent)
+    path = write_questions(tmp_path / "b", ["yes"])
+    with pytest.raises(InputError, match="count is 0"):
+        listed(tmp_path, path, "--count", 0)
+    assert listed(tmp_path, path) == ["yes"]
+    with pytest.raises(InputError, match="is there already"):
+        listed(tmp_path, path)

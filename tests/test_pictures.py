@@ -1,0 +1,58 @@
+"""Pictures and captions at inference: as data modules read them."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_modules.decode import decode
+from data_modules.image import evaluate
+from data_modules.text import Text, TextOptions
+from softmask.captions import CaptionOptions, Captions
+from softmask.pictures import read_picture, resize
+from softmask.tokenizer import load_tokenizer
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGB"), ("PNG", "RGBA"), ("PNG", "L")])
+@pytest.mark.parametrize("size", [20, 48, 300])
+def test_pixels_are_the_data_modules(tmp_path, kind, mode, size):
+    channels = {"L": (), "RGB": (3,), "RGBA": (4,)}[mode]
+    noise = np.random.default_rng(0).integers(0, 256, (size, size + 7, *channels), dtype=np.uint8)
+    path = tmp_path / "a.bin"
+    Image.fromarray(noise).save(path, format=kind)
+    expected = evaluate(decode(path.read_bytes()), 32)
+    assert np.array_equal(resize(read_picture(path), 32), expected)
+
+
+@pytest.mark.parametrize("quality", [60, 95])
+@pytest.mark.parametrize("turned", [False, True])
+def test_jpegs_differ_by_no_more_than_two_decoders_rounding(tmp_path, quality, turned):
+    smooth = np.linspace(0, 255, 90 * 60 * 3).reshape(90, 60, 3).astype(np.uint8)
+    image = Image.fromarray(smooth[:, ::-1].copy())
+    exif = image.getexif()
+    if turned:
+        exif[0x0112] = 6
+    path = tmp_path / "a.jpg"
+    image.save(path, quality=quality, exif=exif)
+    expected = evaluate(decode(path.read_bytes()), 32).astype(int)
+    found = resize(read_picture(path), 32).astype(int)
+    assert found.shape == (32, 32, 3)
+    assert np.abs(found - expected).max() <= 2
+
+
+@pytest.mark.parametrize("sep", [False, True])
+@pytest.mark.parametrize(
+    "text",
+    ["a red car", "two xylophones, here!", "word " * 40, "na\u00efve\ufeff caf\u00e9s \x00 twice"],
+)
+def test_tokens_are_the_data_modules(text, sep):
+    from data_modules.text import normalise
+
+    options = TextOptions(sep=sep)
+    captions = Captions(load_tokenizer(), CaptionOptions(sep=sep))
+    expected = Text(options).encode(normalise(text, options.max_words)).ids
+    ids, mask = captions.encode([text, "a"])
+    assert ids[0].tolist() == expected.tolist()
+    assert mask.sum(dim=1).tolist() == [len(expected), 2 + sep]
+    words = captions.words(text)
+    places = [place for word in words for place in range(word.start, word.stop)]
+    assert places == list(range(1, len(expected) - sep))
