@@ -42,6 +42,10 @@ FIGURES = {
 }
 
 
+BETWEEN = {"nlvr2": "nlvr2-pretrain"}
+"""What a task's recipe trains between pretraining and fine-tuning; from scratch too."""
+
+
 @dataclass(frozen=True)
 class Outcome:
     """A line of `tasks.json`; shares in 0..1."""
@@ -62,16 +66,47 @@ def main(args: Sequence[str] | None = None) -> None:
     given = _parse(args)
     begun = time.perf_counter()
     run(PRETRAINING, [], given.runs, given.overlay)
-    start = given.runs / PRETRAINING / "checkpoints" / "last.ckpt"
+    start = last(given.runs, PRETRAINING)
     outcomes: dict[str, Outcome] = {}
     for task in given.tasks:
-        tuned = run(task, ["--model.init_args.init_from", str(start)], given.runs, given.overlay)
-        scratch = run(task, [], given.runs, given.overlay, SCRATCH)
+        tuned, scratch = (
+            recipe(task, first, given.runs, given.overlay, suffix)
+            for first, suffix in ((start, ""), (None, SCRATCH))
+        )
         outcomes[task] = outcome(FIGURES[task], tuned, scratch)
     path = given.runs / "tasks.json"
     path.write_text(json.dumps({k: asdict(v) for k, v in outcomes.items()}, indent=2) + "\n")
     print(table(outcomes))
     print(f"{(time.perf_counter() - begun) / 60:.1f} minutes. Figures: {path}")
+
+
+def recipe(
+    task: str, start: Path | None, runs: Path, overlay: Sequence[Path], suffix: str
+) -> Report:
+    """Train all that a task's recipe trains, and test it.
+
+    Args:
+        task: of `FIGURES`.
+        start: checkpoint to begin with; None begins from scratch.
+        runs: folder of the demo's runs.
+        overlay: last YAMLs.
+        suffix: of the runs' names.
+
+    Returns:
+        The task's report, with the seconds of all its trainings.
+    """
+    seconds = 0.0
+    for stage in (*([BETWEEN[task]] if task in BETWEEN else []), task):
+        flags = ["--model.init_args.init_from", str(start)] if start else []
+        report = run(stage, flags, runs, overlay, suffix)
+        seconds += _at(report, "train_seconds")
+        start = last(runs, stage + suffix)
+    return {**report, "train_seconds": seconds}
+
+
+def last(runs: Path, name: str) -> Path:
+    """The last checkpoint of a run."""
+    return runs / name / "checkpoints" / "last.ckpt"
 
 
 def run(

@@ -17,6 +17,7 @@ REPORTS = {
     "snli_ve": {"accuracy": 0.6, "majority": 0.34},
     "grounding": {"pointing": 0.9, "box_share": 0.1},
 }
+SECONDS = {"train_seconds": 60.0}
 VALUES = {"retrieval": 0.4, "vqa": 0.7, "nlvr2": 0.8, "snli_ve": 0.6, "grounding": 0.9}
 
 
@@ -30,7 +31,8 @@ def done(tmp_path: Path) -> Path:
             for k, v in report.items()
         }
         write(tmp_path / f"{task}-scratch", half)
-    write(tmp_path / "pretrain", {})
+    for name in ("pretrain", "nlvr2-pretrain", "nlvr2-pretrain-scratch"):
+        write(tmp_path / name, {})
     return tmp_path
 
 
@@ -40,7 +42,7 @@ def halved(value):
 
 def write(run: Path, report: dict) -> None:
     run.mkdir()
-    (run / "report.json").write_text(json.dumps({**report, "train_seconds": 60.0}))
+    (run / "report.json").write_text(json.dumps(report | SECONDS))
 
 
 def test_figures_of_all_tasks_are_kept_and_printed(done, capsys, monkeypatch):
@@ -50,7 +52,7 @@ def test_figures_of_all_tasks_are_kept_and_printed(done, capsys, monkeypatch):
     assert {task: each["value"] for task, each in kept.items()} == pytest.approx(VALUES)
     for task, each in kept.items():
         assert each["scratch"] == pytest.approx(VALUES[task] / 2)
-        assert each["seconds"] == 120
+        assert each["seconds"] == (240 if task == "nlvr2" else 120)
     assert kept["retrieval"]["chance"] == 0.002
     assert kept["grounding"]["chance"] == 0.1
     lines = capsys.readouterr().out.splitlines()
@@ -81,7 +83,30 @@ def test_only_what_has_no_report_runs_and_failure_ends_it(done, monkeypatch):
     assert "--trainer.logger.init_args.version=vqa" in words
 
 
+def test_nlvr2_goes_through_its_own_pretraining(done, monkeypatch):
+    for name in ("nlvr2-pretrain", "nlvr2"):
+        (done / name / "report.json").unlink()
+    starts = {}
+
+    class Ended:
+        returncode = 0
+
+    def run(words, check):
+        assert not check
+        name = next(w.split("=")[1] for w in words if "logger.init_args.version" in w)
+        starts[name] = words[words.index("--model.init_args.init_from") + 1]
+        (done / name / "report.json").write_text(json.dumps(REPORTS["nlvr2"] | SECONDS))
+        return Ended()
+
+    monkeypatch.setattr(tasks.subprocess, "run", run)
+    tasks.main(["--runs", str(done), "--tasks", "nlvr2"])
+    assert starts == {
+        "nlvr2-pretrain": str(done / "pretrain" / "checkpoints" / "last.ckpt"),
+        "nlvr2": str(done / "nlvr2-pretrain" / "checkpoints" / "last.ckpt"),
+    }
+
+
 def test_every_task_of_the_demo_has_its_yaml():
     names = {path.stem for path in (tasks.CONF / "demo").glob("*.yaml")}
-    assert names == {"scenes", "pretrain", *tasks.FIGURES}
+    assert names == {"scenes", "pretrain", *tasks.BETWEEN.values(), *tasks.FIGURES}
     assert all((tasks.CONF / f"{name}.yaml").is_file() for name in names - {"scenes"})

@@ -6,8 +6,8 @@ import torch
 
 from softmask.batch import TwoImageBatch
 from softmask.renames import from_albef, untied
-from softmask.tasks import Distillation, Nlvr2PretrainTask, Nlvr2Task
-from softmask.weights import fill
+from softmask.tasks import Distillation, EntailmentTask, Nlvr2PretrainTask, Nlvr2Task
+from softmask.weights import fill, load_weights
 
 FUSION = "backbone.fusion.layers"
 
@@ -73,3 +73,16 @@ def test_golden_text_assignment_fills_its_task(values):
     report = fill(task, from_albef(official, sizes["bert"]["fusion_layer"]), "golden")
     assert (report.missing, report.unexpected, report.misshapen) == ([], [], [])
     assert task.assigner.weight.equal(official["ta_head.weight"])
+
+
+@pytest.mark.parametrize("kind", [Nlvr2Task, EntailmentTask])
+def test_golden_pretraining_fills_all_but_the_head(kind, tmp_path):
+    official = golden.tensors("albef_pretrain")["model"]
+    torch.save({"model": official}, tmp_path / "pretrained.pth")
+    task = kind(golden.backbone(golden.manifest()))
+    report = load_weights(task, tmp_path / "pretrained.pth", task.adapt)
+    assert set(report.missing) == {
+        f"head.{n}.{kind}" for n in (0, 2) for kind in ("weight", "bias")
+    }
+    assert {name.partition(".")[0] for name in report.unexpected} == {"matcher", "words"}
+    assert report.misshapen == []

@@ -10,6 +10,7 @@ from softmask.saliency import (
     choose_words,
     empty_share,
     grad_cam,
+    merge_pieces,
     normalise_map,
     soft_mask,
     word_maps,
@@ -170,3 +171,13 @@ def test_choose_words_takes_the_rows_of_words_without_the_class_column():
 def test_empty_share_counts_maps_that_hold_nothing():
     patches = torch.tensor([[[0.0, 1e-7], [0.0, 1e-3]], [[0.0, 0.0], [1.0, 0.0]]])
     assert empty_share(patches).item() == 0.5
+
+
+def test_merged_pieces_are_the_mean_of_their_maps_without_the_class_token():
+    cam = tiny.draw(2, 4, 6).abs()
+    pieces = torch.tensor([[[0, 1, 1, 0], [0, 0, 0, 1]], [[1, 0, 0, 0], [1, 1, 1, 1]]]).bool()
+    merged = merge_pieces(cam, pieces)
+    torch.testing.assert_close(merged[0, 0], (cam[0, 1] + cam[0, 2])[1:] / 2)
+    torch.testing.assert_close(merged[1, 1], cam[1].mean(dim=0)[1:])
+    alone = torch.eye(4).bool().expand(2, -1, -1)
+    assert torch.equal(merge_pieces(cam, alone), choose_words(cam, torch.arange(4).expand(2, -1)))

@@ -3,7 +3,7 @@
 import random
 
 from data_modules.scenes.english import AT, HOW, NUMBERS, a, listed
-from data_modules.scenes.geometry import relations, sides
+from data_modules.scenes.geometry import OPPOSITE, relations, sides
 from data_modules.scenes.layout import CURTAINS
 from data_modules.scenes.render import Placed, Scene
 from data_modules.scenes.samples import Place, Sample, Task, Template
@@ -15,19 +15,20 @@ CURTAINED = 1 / 8
 TWICE = 0.2
 """Share of pictures with two of a sort, where three things are."""
 
+CURTAIN = "grey curtain"
 LISTS = ("{}", "there is {}", "a picture of {}", "this picture shows {}", "we see {}")
 
 
 def caption(world: World, number: int, draw: random.Random) -> list[Sample]:
     """Caption a picture; larger numbers of things are more frequent, for they tell more apart."""
-    least, most = world.level.least, world.level.most
-    count = max(draw.randint(least, most), draw.randint(least, most))
+    count = max(draw.randint(world.level.least, world.level.most) for _ in range(3))
     things = [world.thing(number)]
     if count > 2 and draw.random() < TWICE:
         things = world.several(draw, world.countable(number), 2)
     curtain = draw.choice(CURTAINS) if draw.random() < CURTAINED else None
     scene = world.scene(draw, things, count=count, curtain=curtain)
-    texts = [_places(draw, scene), _list(draw, scene), _other(draw, scene)]
+    places = _two_places(draw, scene) if count == 2 else _places(draw, scene)
+    texts = [places, _list(draw, scene), _other(draw, scene)]
     objects = [{"name": each.thing.name, "box": list(each.box)} for each in scene.objects]
     return [Sample((scene,), texts, {"objects": objects})]
 
@@ -38,6 +39,18 @@ def ids(place: Place) -> dict[str, object]:
 
 
 CAPTIONS = Task("pairs", (Template(caption, 1),), ids)
+
+
+def _two_places(draw: random.Random, scene: Scene) -> str:
+    """Say all of how two things lie: else it would be true of many other pictures."""
+    one, other = draw.sample(scene.objects, 2)
+    hows = sorted(relations(one.box, other.box, scene.size))
+    draw.shuffle(hows)
+    text = f"{a(one.thing.name)} {draw.choice(HOW[hows[0]])} {a(other.thing.name)}"
+    for how in hows[1:]:
+        back = draw.choice(HOW[OPPOSITE[how]])
+        text += f", the {other.thing.name} {back} the {one.thing.name}"
+    return f"{text} and {a(CURTAIN) if scene.curtain else 'nothing else'}"
 
 
 def _places(draw: random.Random, scene: Scene) -> str:
@@ -68,11 +81,12 @@ def _list(draw: random.Random, scene: Scene) -> str:
 def _other(draw: random.Random, scene: Scene) -> str:
     names = [each.thing.name for each in scene.objects]
     if scene.curtain is not None:
-        return listed([*draw.sample(names, len(names)), "grey curtain"])
+        return listed([*draw.sample(names, len(names)), CURTAIN])
     put = [f"{a(each.thing.name)} {AT[side]}" for each, side in _sides(draw, scene)]
     if put and draw.random() < 0.75:
         return " and ".join(draw.sample(put, min(2, len(put))))
-    return f"{NUMBERS[len(names)]} things, one of them is {a(draw.choice(names))}"
+    alone = [name for name in names if names.count(name) == 1]
+    return f"{NUMBERS[len(names)]} things, one of them is {a(draw.choice(alone))}"
 
 
 def _sides(draw: random.Random, scene: Scene) -> list[tuple[Placed, str]]:

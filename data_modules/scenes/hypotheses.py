@@ -18,10 +18,11 @@ LABELS = ("entailment", "contradiction", "neutral")
 HANGS = 2 / 3
 """Share of settled pictures with a curtain, where it settles nothing by itself."""
 
-THERE = ("there is {}", "the picture shows {}", "{} can be seen")
-ABSENT = ("there is no {}", "no {} can be seen")
-BOTH = ("there is {} and {}", "the picture shows {} and {}")
-COUNT = ("there are two {}", "the picture shows two {}")
+# Of what is there, not of what is seen: a curtain would settle the latter.
+THERE = ("there is {}", "{} is there", "there is {} here")
+ABSENT = ("there is no {}", "no {} is there", "there is no {} here")
+BOTH = ("there is {} and {}", "{} and {} are there")
+COUNT = ("there are two {}", "two {} are there")
 
 
 def there(world: World, number: int, draw: random.Random) -> list[Sample]:

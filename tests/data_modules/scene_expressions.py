@@ -11,7 +11,6 @@ from scene_oracle import (
     bare,
     beside,
     gap,
-    is_a,
     match,
     singular,
     the,
@@ -41,19 +40,37 @@ def describes(view, caption):
     text = re.sub(r"^(there is|a picture of|this picture shows|we see) ", "", caption)
     if found := match(r"(\w+) things, one of them is (.+)", text):
         counted = len(view.objects) == NUMBERS.index(found[1])
-        return counted and any(is_a(name, bare(found[2])) for name, _ in view.objects)
+        return counted and [name for name, _ in view.objects].count(bare(found[2])) == 1
+    if text.endswith(" and nothing else"):
+        if view.curtain or len(view.objects) != 2:
+            return False
+        text = text.removesuffix(" and nothing else")
     parts = re.split(r", | and ", text)
     if re.search(rf" {HOW} ", text):
-        return all(relation_holds(view, part) for part in parts)
+        return relations_hold(view, parts)
     if re.search(rf" {AT}$", text):
         return all(side_holds(view, part) for part in parts)
     return all(count_holds(view, part) for part in parts)
 
 
-def relation_holds(view, part):
+def relations_hold(view, parts):
+    fits = [fitting(view, part) for part in parts]
+    for part, (noun, boxes) in zip(parts, fits, strict=True):
+        if part.startswith("another "):
+            first = next(other for name, other in fits if name == noun)
+            if not any(one != other for one in boxes for other in first):
+                return False
+    return all(boxes for _, boxes in fits)
+
+
+def fitting(view, part):
+    """The subject of a part of a caption, and the boxes of which the part is true."""
+    if part == "a grey curtain":
+        return part, [view.curtain] if view.curtain else []
     one, how, other = match(rf"(.+?) {HOW} (.+)", part).groups()
     ones, others = ([box for name, box in view.objects if name == bare(x)] for x in (one, other))
-    return any(gap(a, b, how) >= FAR * view.size for a in ones for b in others)
+    far = FAR * view.size
+    return bare(one), [box for box in ones if any(gap(box, each, how) >= far for each in others)]
 
 
 def side_holds(view, part):

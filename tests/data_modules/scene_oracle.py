@@ -187,7 +187,7 @@ def simply(left, right, text):
 
 def label(view, text):
     """Entailment, contradiction or neutral."""
-    if found := match(r"there is no (.+)|no (.+) can be seen", text):
+    if found := match(r"there is no (.+?)(?: here)?|no (.+) is there", text):
         noun = found[1] or found[2]
         return settled(view, there(view, noun), when_seen="contradiction", when_not="entailment")
     if found := match(r"the (.+?) is " + HOW + r" the (.+)", text):
@@ -207,12 +207,12 @@ def label(view, text):
             return said(there(view, f"{found[2]} {found[1]}"))
         assert view.curtain
         return "neutral"
-    if found := match(r"(?:there are|the picture shows) two (.+)", text):
-        many = len(those(view, singular(found[1])))
+    if found := match(r"there are two (.+)|two (.+) are there", text):
+        many = len(those(view, singular(found[1] or found[2])))
         if view.curtain:
             return "contradiction" if many > 2 else "neutral"
         return said(many == 2)
-    found = match(r"(?:there is|the picture shows) (.+)|(.+) can be seen", text)
+    found = match(r"there is (.+?)(?: here)?|(.+) (?:is|are) there", text)
     nouns = [bare(phrase) for phrase in (found[1] or found[2]).split(" and ")]
     shown = all(there(view, noun) for noun in nouns)
     return settled(view, shown, when_seen="entailment", when_not="contradiction")

@@ -11,7 +11,7 @@ from scene_oracle import seen
 from data_modules.scenes.vocabulary import find_level, read_things
 from data_modules.scenes.write import TASKS, Options, make_world, places
 
-CASES = [(1, "train", 240), (1, "test", 240), (2, "val", 80), (3, "test", 80)]
+CASES = [(1, "train", 160), (1, "test", 160), (2, "val", 80), (3, "test", 80)]
 
 
 @pytest.fixture(scope="module", params=CASES, ids=str)

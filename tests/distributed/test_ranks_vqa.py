@@ -8,7 +8,7 @@ from corpora import write_vqa
 
 from data_modules import VqaData
 
-COUNTS = (11, 4, 1)
+COUNTS = (11, 1)
 
 
 def job(world, _, folder):

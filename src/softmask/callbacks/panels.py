@@ -1,15 +1,17 @@
 """Soft masks, and where expressions look, as pictures while training goes on."""
 
+from typing import cast
+
 import lightning.pytorch as L
 import torch
 from torch import Tensor
 
 from softmask.batch import CaptionedBatch, GroundingBatch, ImageTextBatch
 from softmask.callbacks.drawing import Drawing
+from softmask.captioned import first_captions
 from softmask.grounding import best_box, enlarge
 from softmask.metrics import box_iou, peak
 from softmask.panels import Grounded, Pixels, Row, grounding_panel, panel
-from softmask.rows import first_of_each
 from softmask.saliency import normalise_map
 from softmask.tasks import GroundingTask, PretrainTask
 from softmask.tokenizer import load_tokenizer
@@ -65,14 +67,9 @@ def _grounded(task: GroundingTask, batch: GroundingBatch, row: int, patches: Ten
 
 def _first(batch: CaptionedBatch, count: int) -> ImageTextBatch:
     """The first images, each with its first caption."""
-    texts = first_of_each(batch["image_row"])[:count]
-    return {
-        "image": batch["image"][:count],
-        "input_ids": batch["input_ids"][texts],
-        "attention_mask": batch["attention_mask"][texts],
-        "position": batch["position"][:count],
-        "key": batch["key"][:count],
-    }
+    pairs = first_captions(batch)
+    first = {name: rows[:count] for name, rows in pairs.items()}  # type: ignore[index]
+    return cast(ImageTextBatch, first)
 
 
 def _rows(task: PretrainTask, batch: ImageTextBatch, tokenizer: str) -> list[Row]:

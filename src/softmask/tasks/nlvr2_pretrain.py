@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from softmask.backbone import Backbone
-from softmask.batch import IGNORE, PairBatch, PretrainBatch
+from softmask.batch import IGNORE, CaptionedBatch, PairBatch, PretrainBatch
+from softmask.captioned import first_captions
 from softmask.errors import InputError
 from softmask.losses import (
     assign,
@@ -116,8 +117,17 @@ class Nlvr2PretrainTask(ClassifiedTask):
                 f"data.init_args.eval_batch_size to 3 or more."
             )
 
-    def predict_step(self, batch: PairBatch, batch_idx: int) -> dict[str, Any]:
-        """Where each text's own image was shown, and where it is seen, by sample key."""
+    def validation_step(self, batch: CaptionedBatch, batch_idx: int) -> None:  # type: ignore[override]  # all captions come
+        """Assign the first caption of every image."""
+        super().validation_step(first_captions(batch), batch_idx)
+
+    def test_step(self, batch: CaptionedBatch, batch_idx: int) -> None:  # type: ignore[override]  # as above
+        """As in validation."""
+        self.validation_step(batch, batch_idx)
+
+    def predict_step(self, given: CaptionedBatch, batch_idx: int) -> dict[str, Any]:
+        """Where each image was shown to its first caption, and where it is seen, by sample key."""
+        batch = first_captions(given)
         logits, kind = self.judge(batch)
         names = [*self.classes, None]  # IGNORE is none of them
         return {
