@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import reference
 import torch
 from tiny import draw
 
@@ -80,6 +81,12 @@ def test_recall_intervals_hold_the_recalls():
     for s, c, unit in ((scores, correct, torch.arange(30)), (scores.T, correct.T, image)):
         recalls, intervals = recall_at_k(s, c), recall_intervals(s, c, unit)
         assert set(recalls) == set(intervals)
+        hits = [
+            [reference.recall_at_k(s[[q]], c[[q]], k) > 0 for k in (1, 5, 10)]
+            for q in range(len(s))
+        ]
+        ends = bootstrap_interval(torch.tensor(hits), unit).T.tolist()
+        assert list(intervals.values()) == ends
         for name, (low, high) in intervals.items():
             assert low < recalls[name] < high
     assert recalls["r1"] < recalls["r10"]

@@ -14,6 +14,7 @@ from data_modules.shards import Sample
 from data_modules.text import Text, TextOptions
 from data_modules.write import columns, write_shards
 from softmask.errors import InputError
+from softmask.metrics import recall_intervals
 from softmask.optim import Optim
 from softmask.tasks import Contrast, Evaluation, Negatives, RetrievalTask
 
@@ -228,6 +229,9 @@ def test_recalls_are_those_of_every_pair_judged_alone(gallery, alone, k, equal):
             got = task.report[name][direction]
             expected = {f"r{n}": reference.recall_at_k(scores, correct, n) for n in (1, 5, 10)}
             assert {n: got[n] for n in expected} == pytest.approx(expected), (name, direction)
+            # The captions of a picture are drawn together.
+            unit = torch.tensor({"i2t": range(11), "t2i": [of for of, _ in texts]}[direction])
+            assert got["interval"] == recall_intervals(scores, correct, unit)
             seen.update(expected.values())
     assert len(seen) > 4  # the numbers could tell
 
