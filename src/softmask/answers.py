@@ -86,7 +86,7 @@ def answer_scores(rows: Mapping[str, Tensor]) -> dict[str, Any]:
         if row in accuracy:
             types[bytes(letters).rstrip(b"\0").decode(errors="ignore")].append(accuracy[row])
     by_type = {name: _mean(values) for name, values in sorted(types.items()) if name}
-    theirs, counts = rows["theirs"][known].unique(return_counts=True)
+    theirs, counts = torch.unique(rows["theirs"][known], return_counts=True)
     most = theirs[counts.masked_fill(theirs == IGNORE, 0).argmax()]
     agreed = (rows["theirs"] == most).sum(dim=1).tolist()
     scores["accuracy"] = _mean([*accuracy.values()])

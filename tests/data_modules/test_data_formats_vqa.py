@@ -221,9 +221,17 @@ def test_the_commonest_answers_are_listed_in_their_normal_form(tmp_path, capsys)
     assert "1 bad samples are left out" in out
 
 
+def test_several_data_sets_count_together_and_rare_answers_go(tmp_path):
+    paths = [
+        write_questions(tmp_path / "a", ["red", "red"], ["blue"]),
+        write_questions(tmp_path / "b", ["blue"], ["blue", "green"]),
+    ]
+    assert listed(tmp_path, json.dumps(paths), "--least", 2) == ["blue", "red"]
+
+
 def test_a_list_is_not_made_of_nothing_and_not_overwritten(tmp_path):
     silent = write_questions(tmp_path / "a", None, None)
-    with pytest.raises(InputError, match="has answers in its json"):
+    with pytest.raises(InputError, match=r"No answer in .* was given 1 times or more"):
         listed(tmp_path, silent)
     path = write_questions(tmp_path / "b", ["yes"])
     with pytest.raises(InputError, match="count is 0"):

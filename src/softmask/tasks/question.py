@@ -7,6 +7,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from softmask.answers import answer_columns, answer_scores, read_answers
@@ -68,7 +69,7 @@ class QuestionTask(TaughtTask):
 
     def validation_step(self, batch: QuestionBatch, batch_idx: int) -> None:
         """Answer and keep."""
-        chosen = self.rank(batch).index[:, 0]
+        chosen = self.rank(batch).place[:, 0]
         said = [self.answers[place] for place in chosen.tolist()]
         columns = answer_columns(said, batch["answers"], batch["question_type"])
         own = {"question_id": batch["question_id"], "answer": chosen}
@@ -123,7 +124,7 @@ class QuestionTask(TaughtTask):
             "position": batch["position"].tolist(),
             "question_id": batch["question_id"].tolist(),
             "question": batch["question"],
-            "answer": [self.answers[place] for place in ranked.index[:, 0].tolist()],
+            "answer": [self.answers[place] for place in ranked.place[:, 0].tolist()],
             "probability": ranked.probability[:, 0].tolist(),
         }
 
@@ -137,7 +138,7 @@ class QuestionTask(TaughtTask):
         self.rows = Rows()
 
     def _check(self, rows: Mapping[str, Tensor], stage: str) -> None:
-        ids, counts = rows["question_id"].unique(return_counts=True)
+        ids, counts = torch.unique(rows["question_id"], return_counts=True)
         twice = ids[counts > 1]
         if len(twice):
             places = rows["position"][rows["question_id"] == twice[0]].tolist()
