@@ -2,28 +2,16 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 
 from tqdm import tqdm  # type: ignore[import-untyped]
 
+from data_modules.answered import answers_of
 from data_modules.contents import meta
-from data_modules.reasons import BadSample, Reason
+from data_modules.reasons import BadSample
 from data_modules.shards import ShardSet
 from softmask.errors import InputError
 from softmask.metrics.answers import normalise_answer
-
-
-def said(notes: Mapping[str, object]) -> list[str]:
-    """Give a sample's answers; none if it says nothing of them.
-
-    Raises:
-        BadSample: if they are no list of texts.
-    """
-    found = notes.get("answers", [])
-    if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise BadSample(Reason.BAD_ANSWERS, "has answers that are no list of texts")
-    return found
 
 
 def write_answers(path: str, output: Path = Path("answers.json"), count: int = 3129) -> None:
@@ -67,7 +55,7 @@ def _count(path: str) -> tuple[Counter[str], list[set[str]]]:
     bad = 0
     for position in tqdm(range(len(shards)), desc=path, unit="question"):
         try:
-            texts = [normalise_answer(text) for text in said(meta(shards.read(position)))]
+            texts = [normalise_answer(text) for text in answers_of(meta(shards.read(position)))]
         except BadSample:
             bad += 1
             continue

@@ -71,7 +71,7 @@ def test_ranks_as_one_by_one(decoder, listed, asked, k, double_first):
     expected = plainly(decoder, listed, states, seen, k, double_first)
     for row, (order, weights) in enumerate(expected):
         torch.testing.assert_close(ranked.probability[row], weights, rtol=1e-4, atol=1e-6)
-        assert ranked.index[row].tolist() == order
+        assert ranked.place[row].tolist() == order
 
 
 @torch.no_grad()
@@ -79,7 +79,7 @@ def test_counting_twice_changes_the_order(decoder, listed, asked):
     states, seen = asked
     keys = decoder.project(states)
     once, twice = (
-        rank_answers(decoder, keys, seen, listed, k=COUNT, double_first=d).index for d in (0, 1)
+        rank_answers(decoder, keys, seen, listed, k=COUNT, double_first=d).place for d in (0, 1)
     )
     assert not torch.equal(once, twice)
 
@@ -91,7 +91,7 @@ def test_chunks_and_short_lists_change_nothing(decoder, listed, asked):
     whole = rank_answers(decoder, keys, seen, listed, k=COUNT)
     for chunk in (1, COUNT, 2 * COUNT):
         parts = rank_answers(decoder, keys, seen, listed, k=1000, chunk=chunk)
-        assert torch.equal(parts.index, whole.index)
+        assert torch.equal(parts.place, whole.place)
         torch.testing.assert_close(parts.probability, whole.probability)
 
 

@@ -96,6 +96,7 @@ def test_scores_are_those_of_the_definition(kind, tmp_path):
     assert report["accuracy"] == pytest.approx(sum(each) / 10)
     assert (report["questions"], report["without_answers"]) == (11, 1)
     best = max(ANSWERS[:3], key=lambda a: sum(n["answers"].count(a) for n in known))
+    assert report["majority_answer"] == best
     constant = [vqa_accuracy(best, n["answers"]) for n in known]
     assert report["majority"] == pytest.approx(sum(constant) / 10)
     for name in ("what", "what color"):
@@ -131,7 +132,7 @@ def test_predictions_name_question_answer_and_probability(kind, tmp_path):
     found = task.predict_step(batch, 0)
     ranked = task.rank(batch)
     assert found["question"] == ["What color is it?"] * 3
-    assert found["answer"] == [ANSWERS[place] for place in ranked.index[:, 0].tolist()]
+    assert found["answer"] == [ANSWERS[place] for place in ranked.place[:, 0].tolist()]
     assert found["probability"] == ranked.probability.max(dim=1).values.tolist()
     assert found["question_id"] == [0, 1, 2]
     assert (ranked.probability.diff(dim=1) <= 0).all()
