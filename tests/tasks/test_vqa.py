@@ -96,6 +96,7 @@ def test_scores_are_those_of_the_definition(kind, tmp_path):
     assert report["accuracy"] == pytest.approx(sum(each) / 10)
     assert (report["questions"], report["without_answers"]) == (11, 1)
     best = max(ANSWERS[:3], key=lambda a: sum(n["answers"].count(a) for n in known))
+    assert report["majority_answer"] == best
     constant = [vqa_accuracy(best, n["answers"]) for n in known]
     assert report["majority"] == pytest.approx(sum(constant) / 10)
     for name in ("what", "what color"):
