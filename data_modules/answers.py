@@ -2,10 +2,7 @@
 
 import json
 from collections import Counter
-<<<<<<< HEAD
 from collections.abc import Sequence
-=======
->>>>>>> vqa
 from pathlib import Path
 
 from tqdm import tqdm  # type: ignore[import-untyped]
@@ -18,7 +15,6 @@ from softmask.errors import InputError
 from softmask.metrics.answers import normalise_answer
 
 
-<<<<<<< HEAD
 def write_answers(
     path: str | list[str],
     output: Path = Path("answers.json"),
@@ -29,13 +25,6 @@ def write_answers(
 
     Answers are normalised as VQA scores them; those of which nothing is left do not count. Each
     person's answer counts once; equal counts stand in alphabetical order.
-=======
-def write_answers(path: str, output: Path = Path("answers.json"), count: int = 3129) -> None:
-    """Write the commonest answers of a data set as a JSON list, the commonest first.
-
-    Answers are normalised as VQA scores them. Each person's answer counts once; equal counts stand
-    in alphabetical order.
->>>>>>> vqa
 
     Args:
         path: shards with questions: a folder, an index.json, a .tar, or a pattern; or a list of
@@ -74,7 +63,6 @@ def _count(paths: Sequence[str]) -> tuple[Counter[str], list[set[str]]]:
     """Count answers, and give those of each question."""
     counts: Counter[str] = Counter()
     questions: list[set[str]] = []
-<<<<<<< HEAD
     for path in paths:
         shards, bad = ShardSet(path), 0
         for position in tqdm(range(len(shards)), desc=path, unit="question"):
@@ -89,19 +77,4 @@ def _count(paths: Sequence[str]) -> tuple[Counter[str], list[set[str]]]:
                 questions.append(set(kept))
         if bad:
             print(f"{path}: {bad} bad samples are left out; `softmask data check` names them")
-=======
-    bad = 0
-    for position in tqdm(range(len(shards)), desc=path, unit="question"):
-        try:
-            texts = [normalise_answer(text) for text in answers_of(meta(shards.read(position)))]
-        except BadSample:
-            bad += 1
-            continue
-        kept = [text for text in texts if text]  # of some nothing is left: "the"
-        counts.update(kept)
-        if kept:
-            questions.append(set(kept))
-    if bad:
-        print(f"{path}: {bad} bad samples are left out; `softmask data check` names them")
->>>>>>> vqa
     return counts, questions

@@ -63,13 +63,8 @@ def rank_answers(
     """
     k = min(k, len(listed.ids))
     first = _first_piece(decoder, keys, key_mask, listed)
-<<<<<<< HEAD
-    # Answers that begin alike are equal here: those that come first in the list are taken.
-    likely, chosen = (each[:, :k] for each in first.sort(dim=1, descending=True, stable=True))
-=======
     # Of answers that begin alike the first in the list is taken, on every device.
     likely, chosen = (x[:, :k] for x in first.sort(dim=1, descending=True, stable=True))
->>>>>>> vqa
     step = max(1, chunk // k)
     parts = torch.split(torch.arange(len(chosen), device=chosen.device), step)
     whole = torch.cat(

@@ -71,20 +71,12 @@ class QuestionTask(TaughtTask):
     def validation_step(self, batch: QuestionBatch, batch_idx: int) -> None:
         """Answer and keep."""
         chosen = self.rank(batch).place[:, 0]
-<<<<<<< HEAD
-        said = [self.answers[place] for place in chosen.tolist()]
-        columns = answer_columns(said, batch["answers"], batch["question_type"])
-        own = {"question_id": batch["question_id"], "answer": chosen}
-        here = {name: column.to(self.device) for name, column in columns.items()}
-        self.rows.add(batch["position"], own | here)
-=======
         texts = {
             "theirs": [json.dumps(answers) for answers in batch["answers"]],
             "type": batch["question_type"],
         }
         columns = {"question_id": batch["question_id"], "answer": chosen}
         self.rows.add(batch["position"], columns, texts)
->>>>>>> vqa
 
     def on_validation_epoch_end(self) -> None:
         """Score what all ranks collected.
