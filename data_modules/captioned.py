@@ -122,8 +122,8 @@ def caption_place(seed: int, epoch: int, sample: Sample, count: int) -> int:
         count: captions it has.
     """
     # Neither the stream of the picture nor that of the masks.
-    rng = random.Random(sample_seed(seed, epoch, sample.key) | 1 << 64)
-    return rng.sample(range(count), count)[sample.turn % count]
+    draw = random.Random(sample_seed(seed, epoch, f"{sample.key}/captions"))
+    return draw.sample(range(count), count)[sample.turn % count]
 
 
 def tokenise(caption: str, reader: Reader) -> tuple[str, Encoded]:
@@ -138,6 +138,6 @@ def tokenise(caption: str, reader: Reader) -> tuple[str, Encoded]:
 
 def image_id(found: Contents, sample: Sample) -> int:
     """Number a picture: equal for pictures of one "image_id"; without, each is another one."""
-    # Tars of others may use a key once in every shard.
-    name = found.meta.get("image_id", f"{sample.shard}/{sample.key}")
+    # Tars of others may use a key once in every shard, and lie here or elsewhere: places tell.
+    name = found.meta.get("image_id", f"{sample.position}/{sample.key}")
     return hash63(str(name))

@@ -100,8 +100,8 @@ class VqaData(PicturedData):
     def make_train(self) -> MakeAnswered:
         """Give the maker of training batches."""
         # A word has one piece at least: no answer loses a word that would have fitted.
-        sizes = {"max_words": self.answer_tokens, "max_tokens": self.answer_tokens}
-        options = replace(self.text, **sizes, sep=True, pad_to_max=False)
+        most = self.answer_tokens
+        options = replace(self.text, max_words=most, max_tokens=most, sep=True, pad_to_max=False)
         return MakeAnswered(self.distorted(), Reader(Text(options), self.image_size))
 
     def make_evaluation(self) -> MakeQuestions:

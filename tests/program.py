@@ -57,10 +57,12 @@ def arguments(
     task: str = "pretrain",
     machine: str = "cpu",
     overlays: Sequence[str | Path] = (),
+    under: Sequence[str | Path] = (),
     splits: Iterable[str] = tuple(SPLITS),
 ) -> list[str]:
-    """Machine, task, the tests' overlay, further overlays; then where corpus and runs are."""
-    files = [CONF / f"trainer/{machine}.yaml", CONF / f"{task}.yaml", tiny(task), *overlays]
+    """Machine, task, overlays under the tests' own and over it; then where corpus and runs are."""
+    start = [CONF / f"trainer/{machine}.yaml", CONF / f"{task}.yaml", *under]
+    files = [*start, tiny(task), *overlays]
     flags = {f"data.init_args.{name}": corpus / SPLITS[name] for name in splits}
     flags |= {"trainer.logger.init_args.save_dir": runs, "trainer.logger.init_args.version": "run"}
     if (corpus / ANSWERS).exists():  # a corpus of questions has the list to choose from

@@ -1,5 +1,6 @@
 """Every YAML of conf/ is executed: a new one is found by its folder, or fails the first test."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -54,7 +55,7 @@ def holds(whole, part) -> bool:
 
 def test_no_yaml_is_left_out():
     folders = {path.parent.relative_to(program.CONF).as_posix() for path in all_yamls()}
-    assert folders == {".", "backbone", "data", "overlay", "trainer"}
+    assert folders == {".", "backbone", "data", "demo", "overlay", "trainer"}
     assert used_data() == set(names("data"))  # each runs with the task that names it
     assert len(all_yamls()) == sum(len(names(folder)) for folder in folders)
 
@@ -85,6 +86,15 @@ def test_task_runs(task, verb, corpus_of, tmp_path):
         return
     assert ended.code == 0, ended.err
     assert (tmp_path / "run" / WRITES[verb]).stat().st_size > 0
+
+
+@pytest.mark.parametrize("task", sorted(set(names("demo")) - {"scenes"}))
+def test_demo_of_a_task_runs(task, corpus_of, tmp_path):
+    under = [program.CONF / "demo" / f"{name}.yaml" for name in ("scenes", task)]
+    args = program.arguments("fit", corpus_of(task), tmp_path, task=task, under=under)
+    ended = program.here([*args, "--then_test", "true"])
+    assert ended.code == 0, ended.err
+    assert json.loads((tmp_path / "run" / "report.json").read_text())["train_seconds"] > 0
 
 
 # What a run under each overlay shows; one without a line here fails.

@@ -63,7 +63,7 @@ def batch(values):
 
 def test_golden_ranked_answers(task, batch, values):
     ranked = task.rank(batch)
-    assert torch.equal(ranked.index, values["out"]["topk_ids"])
+    assert torch.equal(ranked.place, values["out"]["topk_ids"])
     golden.assert_close(ranked.probability, values["out"]["topk_probs"], "topk_probs")
     relative = ranked.probability / values["out"]["topk_probs"] - 1
     assert relative.abs().max() < 1e-4  # of the smallest, too

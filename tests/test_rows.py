@@ -28,3 +28,24 @@ def test_rows_of_ranks_count_once_and_stand_in_order():
 
 def test_first_of_each_is_the_first_row():
     assert first_of_each(torch.tensor([7, 3, 7, 9, 3, 1])).tolist() == [0, 1, 3, 5]
+
+
+def test_texts_of_ranks_stand_beside_their_rows():
+    ranks = [Rows(), Rows()]
+    ranks[0].add(torch.tensor([0, 2]), {}, {"text": ["null", "é"], "none": ["", ""]})
+    ranks[1].add(torch.tensor([1, 0]), {}, {"text": ["one and more", "null"], "none": ["", ""]})
+    texts = {"text": ["one and more", "null"], "none": ["", ""]}
+
+    def gather(rows):
+        """What the other rank gives, told by the number of columns."""
+        if rows.dtype == torch.uint8:
+            own = texts["text"] if rows.shape[1] else texts["none"]
+            width = rows.shape[1]
+            other = [list(line.encode().ljust(width, b"\0")) for line in own]
+            return torch.cat([rows, torch.tensor(other, dtype=torch.uint8).view(2, width)])
+        if len(rows) == 1:  # the longest text
+            return torch.cat([rows, torch.tensor([len("one and more") if rows.item() else 0])])
+        return torch.cat([rows, torch.tensor([1, 0])])
+
+    found = ranks[0].gather_texts(gather)
+    assert found == {"text": ["null", "one and more", "é"], "none": ["", "", ""]}

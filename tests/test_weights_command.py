@@ -1,6 +1,7 @@
 """`softmask weights` on official ALBEF files: looked at and converted through the program."""
 
 import json
+import re
 
 import official
 import pytest
@@ -105,6 +106,10 @@ def test_fine_tuned_kinds_are_told_apart(tmp_path, task, title):
     ended = inspect(path)
     assert ended.code == 0, ended.err
     assert f"official ALBEF, {title}\n" in ended.out
+    assert not re.search("missing|unexpected|misshapen", ended.out)
+    ended = convert(path, "--output", tmp_path / "task.safetensors")  # strictly
+    assert ended.code == 0, ended.err
+    assert re.search(r"_m\.", " ".join(load_file(tmp_path / "task.safetensors"))) is None
 
 
 def test_bare_grounding_file_without_twins_converts(tmp_path):

@@ -1,24 +1,13 @@
-"""Lists of answers, and answers scored: as rows of tensors, so that ranks can exchange them.
-
-B questions, P people whose answers are kept of each.
-"""
+"""Lists of answers, and answers scored."""
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
-from hashlib import blake2b
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-import torch
-from torch import Tensor
-
-from softmask.batch import IGNORE
 from softmask.errors import InputError
-from softmask.metrics import PEOPLE, agreeing, agreement, comparable
-
-TYPE_BYTES = 64
-"""Of a question type's name; the official ones have up to 30 letters."""
+from softmask.metrics import agreeing, agreement, comparable
 
 
 def read_answers(path: str | Path) -> list[str]:
@@ -43,55 +32,40 @@ def read_answers(path: str | Path) -> list[str]:
     return found
 
 
-def answer_columns(
-    said: Sequence[str], theirs: Sequence[Sequence[str]], types: Sequence[str]
-) -> dict[str, Tensor]:
-    """What of a batch the scores need.
+class Asked(NamedTuple):
+    """A question that was answered."""
 
-    Args:
-        said: the model's answers to B questions.
-        theirs: people's answers to each, none where they are not known.
-        types: of the questions, "" where they have none.
-
-    Returns:
-        `same` (B,), how many people said what the model says; `people` (B,), how many were asked;
-        `theirs` (B, P), numbers of what they said; `type` (B, bytes).
-    """
-    same = [agreeing(own, others) for own, others in zip(said, theirs, strict=True)]
-    return {
-        "same": torch.tensor(same),
-        "people": torch.tensor([len(answers) for answers in theirs]),
-        "theirs": torch.tensor([_numbers(answers) for answers in theirs]),
-        "type": torch.tensor([_letters(name) for name in types], dtype=torch.uint8),
-    }
+    said: str  # by the model
+    theirs: list[str]  # by people; nothing if it is not known
+    type: str  # of the question; "" if it has none
 
 
-def answer_scores(rows: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Scores of an evaluation from the columns of all its questions.
+def answer_scores(questions: Sequence[Asked]) -> dict[str, Any]:
+    """Scores of an evaluation.
 
     Returns:
         `questions` and, of them, `without_answers`; unless that is all of them, `accuracy`,
-        `majority`, the accuracy of giving each question what people say most often, and `by_type`,
-        the accuracies by question type if there are any.
+        `majority_answer`, what people said most often, `majority`, the accuracy of giving it to
+        every question, and `by_type`, the accuracies by question type if there are any.
     """
-    people = rows["people"].tolist()
-    scores: dict[str, Any] = {"questions": len(people), "without_answers": people.count(0)}
-    if not any(people):
-        return scores
-    known = [row for row, asked in enumerate(people) if asked]
-    same = rows["same"].tolist()
-    accuracy = {row: agreement(same[row], people[row]) for row in known}
-    types = defaultdict(list)
-    for row, letters in enumerate(rows["type"].tolist()):
-        if row in accuracy:
-            types[bytes(letters).rstrip(b"\0").decode(errors="ignore")].append(accuracy[row])
+    known = [question for question in questions if question.theirs]
+    counts = {"questions": len(questions), "without_answers": len(questions) - len(known)}
+    if not known:
+        return counts
+    accuracy, types = [], defaultdict(list)
+    for said, theirs, kind in known:
+        accuracy.append(agreement(agreeing(said, theirs), len(theirs)))
+        types[kind].append(accuracy[-1])
     by_type = {name: _mean(values) for name, values in sorted(types.items()) if name}
-    theirs, counts = rows["theirs"][known].unique(return_counts=True)
-    most = theirs[counts.masked_fill(theirs == IGNORE, 0).argmax()]
-    agreed = (rows["theirs"] == most).sum(dim=1).tolist()
-    scores["accuracy"] = _mean([*accuracy.values()])
-    scores["majority"] = _mean([agreement(agreed[row], people[row]) for row in known])
-    return scores | ({"by_type": by_type} if by_type else {})
+    people = [comparable(question.theirs) for question in known]
+    heard = Counter(answer for answers in people for answer in answers)
+    most = min(heard, key=lambda answer: (-heard[answer], answer))  # the same on every rank
+    scores = {
+        "accuracy": _mean(accuracy),
+        "majority": _mean([agreement(answers.count(most), len(answers)) for answers in people]),
+        "majority_answer": most,
+    }
+    return counts | scores | ({"by_type": by_type} if by_type else {})
 
 
 def _is_answer(text: object) -> bool:
@@ -100,17 +74,3 @@ def _is_answer(text: object) -> bool:
 
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
-
-
-def _numbers(answers: Sequence[str]) -> list[int]:
-    """Equal numbers for equal answers, in every process; as many of each question."""
-    numbers = [
-        int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") >> 1
-        for text in comparable(answers)[:PEOPLE]
-    ]
-    return numbers + [IGNORE] * (PEOPLE - len(numbers))
-
-
-def _letters(name: str) -> list[int]:
-    cut = name.encode()[:TYPE_BYTES]
-    return [*cut, *bytes(TYPE_BYTES - len(cut))]

@@ -25,7 +25,7 @@ class AnswerTokens(NamedTuple):
 class Ranked(NamedTuple):
     """The best answers of each question, the best first."""
 
-    index: Tensor  # (B, K) place in the list
+    place: Tensor  # (B, K) in the list
     probability: Tensor  # (B, K) among the K
 
 
@@ -63,9 +63,10 @@ def rank_answers(
     """
     k = min(k, len(listed.ids))
     first = _first_piece(decoder, keys, key_mask, listed)
-    likely, chosen = first.topk(k, dim=1)
+    # Of answers that begin alike the first in the list is taken, on every device.
+    likely, chosen = (x[:, :k] for x in first.sort(dim=1, descending=True, stable=True))
     step = max(1, chunk // k)
-    parts = torch.arange(len(chosen), device=chosen.device).split(step)
+    parts = torch.split(torch.arange(len(chosen), device=chosen.device), step)
     whole = torch.cat(
         [
             _log_likelihood(decoder, keys.pick(rows), key_mask[rows], listed, chosen[rows])

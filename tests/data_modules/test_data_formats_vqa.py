@@ -11,7 +11,9 @@ from data_modules.shards import ShardSet
 from data_modules.write import Pair, write_shards
 from softmask.errors import InputError
 
-PEOPLE = ["net"] * 7 + ["Mesh", "two nets", "netting"]
+
+def people(question_id):
+    return ["net"] * 7 + ["Mesh", "two nets", f"netting {question_id}"]
 
 
 def picture_name(subset, image):
@@ -38,7 +40,7 @@ def write_official(folder, subset, count, *, answered=True, first=1):
                 "multiple_choice_answer": "net",
                 "answers": [
                     {"answer": text, "answer_confidence": "yes", "answer_id": number}
-                    for number, text in enumerate(PEOPLE, start=1)
+                    for number, text in enumerate(people(row["question_id"]), start=1)
                 ],
             }
             for row in reversed(rows)  # their order is not the questions'
@@ -89,7 +91,8 @@ def test_vqas_own_files(tmp_path, flags):
             assert text == row["question"]
             assert (notes["dataset"], notes["image_id"]) == ("vqa", image)
             known = {k: notes.get(k) for k in ("answers", "question_type", "answer_type")}
-            full = {"answers": PEOPLE, "question_type": "what is", "answer_type": "other"}
+            said = people(row["question_id"])
+            full = {"answers": said, "question_type": "what is", "answer_type": "other"}
             assert known == (dict.fromkeys(full) if split == "test" else full)
 
 
@@ -221,9 +224,17 @@ def test_the_commonest_answers_are_listed_in_their_normal_form(tmp_path, capsys)
     assert "1 bad samples are left out" in out
 
 
+def test_several_data_sets_count_together_and_rare_answers_go(tmp_path):
+    paths = [
+        write_questions(tmp_path / "a", ["red", "red"], ["blue"]),
+        write_questions(tmp_path / "b", ["blue"], ["blue", "green"]),
+    ]
+    assert listed(tmp_path, json.dumps(paths), "--least", 2) == ["blue", "red"]
+
+
 def test_a_list_is_not_made_of_nothing_and_not_overwritten(tmp_path):
     silent = write_questions(tmp_path / "a", None, None)
-    with pytest.raises(InputError, match="has answers in its json"):
+    with pytest.raises(InputError, match=r"No answer in .* was given 1 times or more"):
         listed(tmp_path, silent)
     path = write_questions(tmp_path / "b", ["yes"])
     with pytest.raises(InputError, match="count is 0"):

@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from softmask.batch import IGNORE
-from softmask.losses import distilled_cross_entropy
+from softmask.losses import distilled_answers, distilled_cross_entropy
 
 LOGITS, TEACHER = tiny.draw(5, 3), 2 * tiny.draw(5, 3, seed=1)
 LABELS = torch.tensor([2, 0, IGNORE, 1, 1])
@@ -46,3 +46,15 @@ def test_the_teacher_gets_no_gradient_and_unlabelled_rows_give_none():
     assert teacher.grad is None
     assert logits.grad[2].eq(0).all()
     assert logits.grad[[0, 1, 3, 4]].abs().amax(dim=1).min() > 0
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.4])
+def test_answers_are_judged_each_by_itself(alpha):
+    targets = tiny.draw(5, 3, seed=2).sigmoid()
+    expected = 0.0
+    for x, t, y in zip(LOGITS.flatten(), TEACHER.flatten(), targets.flatten(), strict=True):
+        wanted = (1 - alpha) * y + alpha / (1 + math.exp(-t))
+        expected -= wanted * math.log(1 / (1 + math.exp(-x)))
+        expected -= (1 - wanted) * math.log(1 / (1 + math.exp(x)))
+    loss = distilled_answers(LOGITS, targets, TEACHER, alpha)
+    torch.testing.assert_close(loss, expected / 5)

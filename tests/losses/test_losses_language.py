@@ -6,7 +6,7 @@ import torch
 from tiny import draw
 
 from softmask.batch import IGNORE
-from softmask.losses import mlm, pick_positions
+from softmask.losses import mlm, next_words, pick_positions
 
 LABELS = torch.tensor([3, IGNORE, 0, 6, IGNORE])
 
@@ -72,3 +72,23 @@ def test_pick_positions_reads_flattened_places():
     assert picked.shape == (4, 4)
     for row, place in zip(picked, at.tolist(), strict=True):
         assert torch.equal(row, states[place // 3, place % 3])
+
+
+def test_next_words_sum_an_answer_and_divide_by_questions():
+    logits, teacher = draw(3, 4, 6), draw(3, 4, 6, seed=1)
+    labels = torch.tensor([[1, 2, IGNORE, IGNORE], [0, 5, 3, 4], [3, IGNORE, IGNORE, IGNORE]])
+    weight = torch.tensor([0.7, 0.3, 0.5], dtype=torch.float64)
+    expected = 0.0
+    for row in range(3):
+        for place, label in enumerate(labels[row].tolist()):
+            if label == IGNORE:
+                continue
+            log_p = (logits[row, place].exp() / logits[row, place].exp().sum()).log()
+            belief = teacher[row, place].exp() / teacher[row, place].exp().sum()
+            soft = -sum(belief[v] * log_p[v] for v in range(6))
+            expected += weight[row] * (0.6 * -log_p[label] + 0.4 * soft) / 2
+    loss = next_words(logits, labels, weight, 2, teacher, 0.4)
+    torch.testing.assert_close(loss, expected)
+    hard = next_words(logits, labels, weight, 2)
+    torch.testing.assert_close(hard, next_words(logits, labels, weight, 2, teacher, 0.0))
+    assert not torch.isclose(hard, loss)

@@ -23,9 +23,10 @@ def comparable(answers: Sequence[str]) -> list[str]:
 def vqa_accuracy(answer: str, answers: Sequence[str]) -> float:
     """How far an answer agrees with those of people, 0 to 1.
 
-    Ten or more answers, as official questions have: the mean over people, each left out in turn, of
-    min(n / 3, 1) for n of the others who said the same. Fewer, as other data have: 1 if anyone said
-    the same, else 0; with a single answer this is exact match after normalising.
+    The mean over people, each left out in turn, of min(n / 3, 1) for n of the others who said the
+    same. That is the official rule, made for ten people; so that the best answer can reach 1 with
+    two or three people too, the rule asks all the others instead of three. With one person this is
+    an exact match after normalising.
 
     Args:
         answer: what the model says.
@@ -43,10 +44,11 @@ def agreeing(answer: str, answers: Sequence[str]) -> int:
 
 def agreement(same: int, people: int) -> float:
     """`vqa_accuracy` of an answer that `same` of `people`, one at least, gave."""
-    if people < PEOPLE:
-        return float(same > 0)
+    if people == 1:
+        return float(same)
+    wanted = min(3, people - 1)
     # Of those who are left out, `same` are among the ones who agree.
-    left_in, left_out = min(same / 3, 1.0), min((same - 1) / 3, 1.0)
+    left_in, left_out = min(same / wanted, 1.0), min((same - 1) / wanted, 1.0)
     return ((people - same) * left_in + same * left_out) / people
 
 

@@ -3,13 +3,15 @@
 B questions of this rank, C answers in the list, K of them ranked, L question tokens, D width.
 """
 
+import json
 from abc import abstractmethod
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from softmask.answers import answer_columns, answer_scores, read_answers
+from softmask.answers import Asked, answer_scores, read_answers
 from softmask.backbone import Backbone
 from softmask.batch import QuestionBatch
 from softmask.errors import InputError
@@ -68,12 +70,13 @@ class QuestionTask(TaughtTask):
 
     def validation_step(self, batch: QuestionBatch, batch_idx: int) -> None:
         """Answer and keep."""
-        chosen = self.rank(batch).index[:, 0]
-        said = [self.answers[place] for place in chosen.tolist()]
-        columns = answer_columns(said, batch["answers"], batch["question_type"])
-        own = {"question_id": batch["question_id"], "answer": chosen}
-        here = {name: column.to(self.device) for name, column in columns.items()}
-        self.rows.add(batch["position"], own | here)
+        chosen = self.rank(batch).place[:, 0]
+        texts = {
+            "theirs": [json.dumps(answers) for answers in batch["answers"]],
+            "type": batch["question_type"],
+        }
+        columns = {"question_id": batch["question_id"], "answer": chosen}
+        self.rows.add(batch["position"], columns, texts)
 
     def on_validation_epoch_end(self) -> None:
         """Score what all ranks collected.
@@ -81,16 +84,13 @@ class QuestionTask(TaughtTask):
         Raises:
             InputError: a question is there twice, or no answer is known.
         """
-        rows = self.rows.gather(self.gather)
-        self._check(rows, "val")
-        if not (rows["people"] > 0).any():
+        self._evaluate("val")
+        if "accuracy" not in self.report:
             raise InputError(
-                f"None of the {len(rows['people'])} questions of data.init_args.val has answers, "
-                f"so nothing can be scored: give data with answers, or train without validation "
-                f"data."
+                f"None of the {self.report['questions']} questions of data.init_args.val has "
+                f"answers, so nothing can be scored: give data with answers, or train without "
+                f"validation data."
             )
-        self.report = answer_scores(rows)
-        self._log_report("val")
 
     def on_test_epoch_start(self) -> None:
         """Forget what was collected."""
@@ -106,14 +106,8 @@ class QuestionTask(TaughtTask):
         Raises:
             InputError: a question is there twice.
         """
-        rows = self.rows.gather(self.gather)
-        self._check(rows, "test")
-        self.report = answer_scores(rows)
-        self._log_report("test")
-        said = zip(rows["question_id"].tolist(), rows["answer"].tolist(), strict=True)
-        self.submission = [
-            {"question_id": number, "answer": self.answers[place]} for number, place in said
-        ]
+        said = self._evaluate("test")
+        self.submission = [{"question_id": n, "answer": answer} for n, answer in said.items()]
 
     def predict_step(self, batch: QuestionBatch, batch_idx: int) -> dict[str, Any]:
         """The best answer to each question and its probability, by sample key."""
@@ -123,7 +117,7 @@ class QuestionTask(TaughtTask):
             "position": batch["position"].tolist(),
             "question_id": batch["question_id"].tolist(),
             "question": batch["question"],
-            "answer": [self.answers[place] for place in ranked.index[:, 0].tolist()],
+            "answer": [self.answers[place] for place in ranked.place[:, 0].tolist()],
             "probability": ranked.probability[:, 0].tolist(),
         }
 
@@ -131,13 +125,20 @@ class QuestionTask(TaughtTask):
         """Accuracies of the last test in percent."""
         return question_table(self.report, f"{type(self).__name__} on {corpus}")
 
-    def _log_report(self, stage: str) -> None:
+    def _evaluate(self, stage: str) -> dict[int, str]:
+        """Score what all ranks collected, and give what was said to each question."""
+        rows, texts = self.rows.gather(self.gather), self.rows.gather_texts(self.gather)
+        self._check(rows, stage)
+        said = [self.answers[place] for place in rows["answer"].tolist()]
+        theirs = map(json.loads, texts["theirs"])
+        self.report = answer_scores([*map(Asked, said, theirs, texts["type"])])
         names = ("accuracy", "majority")
         self.log_dict({f"{stage}/{k}": self.report[k] for k in names if k in self.report})
         self.rows = Rows()
+        return dict(zip(rows["question_id"].tolist(), said, strict=True))
 
     def _check(self, rows: Mapping[str, Tensor], stage: str) -> None:
-        ids, counts = rows["question_id"].unique(return_counts=True)
+        ids, counts = torch.unique(rows["question_id"], return_counts=True)
         twice = ids[counts > 1]
         if len(twice):
             places = rows["position"][rows["question_id"] == twice[0]].tolist()

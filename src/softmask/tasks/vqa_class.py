@@ -110,5 +110,5 @@ class VqaClassTask(QuestionTask):
     def rank(self, batch: QuestionBatch) -> Ranked:
         """All answers by their probability, each on its own."""
         logits = self.head(self.first_state(self.backbone, batch))
-        probability, index = logits.sigmoid().sort(dim=1, descending=True)
-        return Ranked(index, probability)
+        probability, place = logits.sigmoid().sort(dim=1, descending=True)
+        return Ranked(place, probability)

@@ -1,0 +1,132 @@
+"""VQA's accuracy against the official definition, spelled out as the challenge states it."""
+
+import random
+import re
+
+import pytest
+
+from softmask.metrics import agreement, comparable, normalise_answer, vqa_accuracy
+
+MARKS = [";", "/", "[", "]", '"', "{", "}", "(", ")", "=", "+", "\\", "_", "-", ">", "<", "@"]
+MARKS += ["`", ",", "?", "!"]
+NAMES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"]
+DIGITS = {"none": "0"} | {name: str(number) for number, name in enumerate(NAMES)}
+WORDS = [*DIGITS, "a", "an", "the", "dont", "Dont", "wouldn'tve", "couldnt've", "yall'll", "red"]
+WORDS += ["somebody'd", "oclock", "twas", "3.5", "1,000", "2.", "U.S.", "t-shirt", "it's", "RED"]
+WORDS += ["no", "yes", "left/right", "what?", "-", "é", "eleven", "theirs", "o'clock"]
+APOSTROPHES = {
+    "dont": "don't",
+    "wouldn'tve": "wouldn't've",
+    "couldnt've": "couldn't've",
+    "yall'll": "y'all'll",
+    "somebody'd": "somebodyd",
+    "oclock": "o'clock",
+    "twas": "'twas",
+}
+
+
+def official(text):
+    text = text.replace("\n", " ").replace("\t", " ").strip()
+    out = text
+    for mark in MARKS:
+        spaced = mark + " " in text or " " + mark in text
+        if spaced or re.search(r"(\d)(\,)(\d)", text) is not None:
+            out = out.replace(mark, "")
+        else:
+            out = out.replace(mark, " ")
+    out = "".join(
+        letter
+        for place, letter in enumerate(out)
+        if letter != "." or re.match(r"\d", out[place + 1 : place + 2])
+    )
+    words = [DIGITS.get(word, word) for word in out.lower().split()]
+    words = [word for word in words if word not in ("a", "an", "the")]
+    return " ".join(APOSTROPHES.get(word, word) for word in words)
+
+
+def official_accuracy(answer, answers):
+    strip = [text.replace("\n", " ").replace("\t", " ").strip() for text in answers]
+    answer = answer.replace("\n", " ").replace("\t", " ").strip()
+    if len(set(strip)) > 1:
+        strip, answer = [official(text) for text in strip], official(answer)
+    each = []
+    for left_out in range(len(strip)):
+        others = strip[:left_out] + strip[left_out + 1 :]
+        each.append(min(1, sum(other == answer for other in others) / 3))
+    return sum(each) / len(each)
+
+
+def phrase(order):
+    words = [order.choice(WORDS) for _ in range(order.randint(1, 4))]
+    return order.choice(["", " ", "\n"]) + order.choice([" ", ", ", "  ", "-"]).join(words)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_normalising_is_the_official_one(seed):
+    order = random.Random(seed)
+    texts = [phrase(order) for _ in range(300)]
+    assert [normalise_answer(text) for text in texts] == [official(text) for text in texts]
+    assert sum(normalise_answer(text) != text for text in texts) > 200
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_accuracy_of_ten_people_is_the_official_one(seed):
+    order, found = random.Random(seed), set()
+    for _ in range(200):
+        choices = [phrase(order) for _ in range(order.randint(1, 4))]
+        answers = [order.choice(choices) for _ in range(10)]
+        answer = order.choice([*choices, phrase(order), normalise_answer(choices[0])])
+        accuracy = vqa_accuracy(answer, answers)
+        assert accuracy == pytest.approx(official_accuracy(answer, answers), abs=1e-12)
+        found.add(round(accuracy, 2))
+    assert found >= {0.0, 0.3, 0.6, 0.9, 1.0}
+
+
+def test_periods_are_dropped_up_to_the_official_number():
+    assert normalise_answer("a" + "." * 40) == "a" + "." * 8
+
+
+@pytest.mark.parametrize(
+    ("same", "expected"), [(0, 0), (1, 0.3), (2, 0.6), (3, 0.9), (4, 1), (10, 1)]
+)
+def test_agreement_of_ten(same, expected):
+    assert agreement(same, 10) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("people", range(4, 10))
+def test_four_to_nine_people_are_scored_as_ten_are(people):
+    for same in range(people + 1):
+        answers = ["red"] * same + [f"blue {n}" for n in range(people - same)]
+        expected = official_accuracy("red", answers)
+        assert vqa_accuracy("Red", answers) == pytest.approx(expected, abs=1e-12)
+
+
+def test_two_and_three_people_can_agree_wholly():
+    assert vqa_accuracy("two", ["the two.", "2"]) == 1
+    assert vqa_accuracy("two", ["two", "three"]) == 0.5
+    assert vqa_accuracy("four", ["two", "three"]) == 0
+    assert [agreement(same, 3) for same in range(4)] == pytest.approx([0, 1 / 3, 2 / 3, 1])
+
+
+def test_one_person_is_an_exact_match():
+    assert vqa_accuracy("Two cats", ["2 cats"]) == 1
+    assert vqa_accuracy("cat", ["cats"]) == 0
+
+
+def test_ten_who_agree_are_compared_as_they_are():
+    assert vqa_accuracy("2", ["two"] * 10) == 0  # as the official code has it
+    assert vqa_accuracy(" two\n", ["two"] * 10) == 1
+    assert vqa_accuracy("2", ["two"] * 9 + ["Two"]) == 1
+    assert comparable(["two"] * 10) == ["two"] * 10
+    assert comparable(["two"] * 9) == ["2"] * 9
+
+
+@pytest.mark.parametrize(("short", "whole"), [("werent", "weren't"), ("shed've", "she'd've")])
+def test_contractions_get_their_apostrophe(short, whole):
+    assert normalise_answer(short) == whole
+    assert normalise_answer(whole) == whole
+
+
+@pytest.mark.parametrize("word", ["its", "shell", "well", "wed", "id", "ill", "shed"])
+def test_words_of_their_own_stay(word):
+    assert normalise_answer(word) == word
