@@ -12,9 +12,7 @@ import lightning.pytorch as L
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
-from data_modules.ahead import Ahead
 from data_modules.batches import Maker
-from data_modules.download import Remote
 from data_modules.dropping import DropLimit, sum_over_ranks
 from data_modules.identity import check_hash
 from data_modules.loader import BatchLoader, EvaluationLoader, PairLoader
@@ -172,7 +170,6 @@ class ShardedData(L.LightningDataModule):
             finish=maker.finish,
             tally=self.tally,
             check=DropLimit(self.tally, self.dropped, world=world),
-            ahead=Ahead(shards, plan) if self._fetches(shards) else None,
             stop=self._limit(plan.steps),
             same_epoch=self._overfits(),
         )
@@ -228,11 +225,6 @@ class ShardedData(L.LightningDataModule):
     def _topology(self) -> tuple[int, int]:
         trainer = self.trainer
         return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
-
-    def _fetches(self, shards: ShardSet) -> bool:
-        """Tell whether this rank fetches shards for all of its machine."""
-        remote = any(isinstance(place, Remote) for place in shards.places)
-        return remote and (self.trainer is None or self.trainer.local_rank == 0)
 
     def _overfits(self) -> bool:
         trainer = self.trainer

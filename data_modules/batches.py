@@ -70,18 +70,13 @@ class Batches(Dataset[Made | InputError]):
         fetch: positions to items.
         plan: (epoch, step) to positions.
         make: items to a batch.
-        reach: told of each epoch and step before it is read.
     """
 
-    def __init__(
-        self, fetch: Fetch, plan: Plan, make: Make, reach: Callable[[int, int], None] | None = None
-    ) -> None:
-        self.fetch, self.plan, self.make, self.reach = fetch, plan, make, reach
+    def __init__(self, fetch: Fetch, plan: Plan, make: Make) -> None:
+        self.fetch, self.plan, self.make = fetch, plan, make
 
     def __getitem__(self, place: Place) -> Made | InputError:
         """Make one batch."""
-        if self.reach is not None:
-            self.reach(*place)
         try:
             found = self.fetch(self.plan(*place).tolist(), *place)
             batch = self.make([each.item for each in found], place[0])

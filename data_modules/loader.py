@@ -11,7 +11,6 @@ import cv2
 import torch
 from torch.utils.data import DataLoader
 
-from data_modules.ahead import Ahead
 from data_modules.batches import Batch, Batches, Made, Make, Place, as_sample
 from data_modules.cursor import Cursor
 from data_modules.order import EvaluationPlan, TrainPlan, fitting_devices
@@ -73,7 +72,6 @@ class PairLoader(BatchLoader):
         tally: counts the samples and those that others stand for.
         check: told after each batch whether it ends an epoch, stops a run that loses too much; the
             tally's own unless given.
-        ahead: fetches shards before they are needed.
         workers: processes that make batches; 0 makes them here.
         stop: steps of an epoch when less than the plan's, as Trainer(limit_train_batches) wants.
         same_epoch: give epoch 0 again and again, as Trainer(overfit_batches) wants.
@@ -90,7 +88,6 @@ class PairLoader(BatchLoader):
         finish: Finish = as_is,
         tally: Tally | None = None,
         check: Callable[[bool], None] | None = None,
-        ahead: Ahead | None = None,
         stop: int | None = None,
         same_epoch: bool = False,
     ) -> None:
@@ -99,15 +96,7 @@ class PairLoader(BatchLoader):
         self.tally = tally or Tally()
         self._check = check or self.tally.check
         fetch = Replacing(shards, item, plan.seed, finish)
-        self._ahead = ahead
-        batches = Batches(fetch, plan, make, None if ahead is None else ahead.reach)
-        super().__init__(batches, self._cursor, workers)
-
-    def close(self) -> None:
-        """End the workers, and what fetches ahead here; a later pass starts new ones."""
-        super().close()
-        if self._ahead is not None:
-            self._ahead.close()
+        super().__init__(Batches(fetch, plan, make), self._cursor, workers)
 
     def __len__(self) -> int:
         """Count the steps of a whole epoch, also when the next pass begins in the middle."""
