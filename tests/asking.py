@@ -1,6 +1,7 @@
 """VQA at its smallest, on fake questions that stay in memory."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -37,8 +38,11 @@ def data(**options: Any) -> VqaData:
 
 
 def listed(folder: Path, answers: list[str] = ANSWERS) -> str:
+    """A list on disk; ranks write the same one at once, so it comes into its place whole."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "answers.json").write_text(json.dumps(answers))
+    own = folder / f"answers-{os.getpid()}.json"
+    own.write_text(json.dumps(answers))
+    own.replace(folder / "answers.json")
     return str(folder / "answers.json")
 
 
