@@ -115,7 +115,7 @@ def test_training_draws_from_the_texts_of_a_sample():
     pair = next(grounded_pairs(1))._replace(captions=["one thing", "another"])
     maker = train()
     sample = Sample(0, "fake", pair.key, columns(pair))
-    drawn = {maker.item(sample, epoch).pair.caption for epoch in range(12)}
+    drawn = {maker.item(sample, epoch).pair.text.caption for epoch in range(12)}
     assert drawn == {"one thing", "another"}
 
 
