@@ -37,7 +37,7 @@ demo: .venv/.stamp-demo ## train on emoji with their names on the CPU, test, pri
 	@echo "== training, then testing"
 	@$(BIN)/softmask fit $(call CONF,demo) --then_test true $(ARGS)
 
-demo-tasks: .venv/.stamp-demo ## pretrain on scenes, then every task from it and from scratch: CPU, under an hour
+demo-tasks: .venv/.stamp-demo ## pretrain on scenes, then every task from it and from scratch, on a CPU
 	@echo "== composed scenes of the demo's drawings: data/scenes"
 	@$(BIN)/softmask data scenes --output data/scenes
 	@$(BIN)/python -m benchmarks.tasks $(ARGS)
