@@ -66,12 +66,12 @@ class ShardSet:
         path: str | Sequence[Source],
         store: StoreOptions = StoreOptions(),  # noqa: B008 (frozen)
     ) -> None:
-        self.store = Store(store)
+        self._store = Store(store)
         self._open: OrderedDict[int, _Held] = OrderedDict()
         sources = [Source(path)] if isinstance(path, str) else list(path)
-        found = [_find(source.path, self.store) for source in sources]
-        self.places = [place for listed in found for place in listed.places]
-        self._names = [name_of(place) for place in self.places]
+        found = [_find(source.path, self._store) for source in sources]
+        self._places = [place for listed in found for place in listed.places]
+        self._names = [name_of(place) for place in self._places]
         self.sources = tuple(listed.counts or self._count(listed.places) for listed in found)
         self.path = ", ".join(shown(source.path) for source in sources)
         self.weights = tuple(source.weight for source in sources)
@@ -120,10 +120,10 @@ class ShardSet:
     def _load(self, number: int) -> "_Held":
         # Own shards go before the cache grows beyond its size.
         while self._open and (
-            len(self._open) >= OPEN_SHARDS or not self.store.make_room(self.places[number])
+            len(self._open) >= OPEN_SHARDS or not self._store.make_room(self._places[number])
         ):
             self._open.popitem(last=False)[1].close()
-        held = self._hold(self.places[number])
+        held = self._hold(self._places[number])
         if held.tar.count != self.counts[number]:
             held.close()
             raise InputError(
@@ -134,11 +134,11 @@ class ShardSet:
         return held
 
     def _hold(self, place: Place) -> "_Held":
-        lease = self.store.lease(place)
+        lease = self._store.lease(place)
         try:
             return _Held(TarShard(lease.file, name_of(place)), lease)
         except InputError:
-            self.store.forget(place)
+            self._store.forget(place)
             lease.release()
             raise
 
@@ -146,7 +146,7 @@ class ShardSet:
         return tuple(self._count_one(place) for place in places)
 
     def _count_one(self, place: Place) -> int:
-        self.store.make_room(place)
+        self._store.make_room(place)
         held = self._hold(place)
         held.close()
         return held.tar.count

@@ -56,9 +56,7 @@ class Store:
 
     def __init__(self, options: StoreOptions) -> None:
         self.options = options
-        self.most = options.cache_gb * 1e9
-        """Bytes that the cache keeps."""
-        self._cache = Cache(_folder(options), self.most, self._fill)
+        self._cache = Cache(_folder(options), options.cache_gb * 1e9, self._fill)
 
     def check(self, url: str) -> None:
         """Refuse an address that may not be used.
