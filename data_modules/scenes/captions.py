@@ -1,8 +1,12 @@
-"""Captions, three a picture: where all things are, what there is, and one of several others."""
+"""Captions, three a picture: how all things lie, what there is, and which side each thing is at.
+
+Each names every thing. A vaguer one ("three things, one of them is a cat") would be true of many
+other pictures, and training would push them away as wrong.
+"""
 
 import random
 
-from data_modules.scenes.english import AT, HOW, NUMBERS, a, listed
+from data_modules.scenes.english import AT, HOW, a, counted, joined, listed
 from data_modules.scenes.geometry import OPPOSITE, relations, sides
 from data_modules.scenes.layout import CURTAINS
 from data_modules.scenes.render import Placed, Scene
@@ -28,7 +32,7 @@ def caption(world: World, number: int, draw: random.Random) -> list[Sample]:
     curtain = draw.choice(CURTAINS) if draw.random() < CURTAINED else None
     scene = world.scene(draw, things, count=count, curtain=curtain)
     places = _two_places(draw, scene) if count == 2 else _places(draw, scene)
-    texts = [places, _list(draw, scene), _other(draw, scene)]
+    texts = [places, _list(draw, scene), _at_sides(draw, scene)]
     objects = [{"name": each.thing.name, "box": list(each.box)} for each in scene.objects]
     return [Sample((scene,), texts, {"objects": objects})]
 
@@ -70,7 +74,7 @@ def _places(draw: random.Random, scene: Scene) -> str:
         anchor = f"the {known.thing.name}" if parts else a(known.thing.name)
         parts.append(f"{subject} {how} {anchor}")
         told.append(each)
-    return " and ".join([", ".join(parts[:-1]), parts[-1]] if len(parts) > 1 else parts)
+    return joined(parts)
 
 
 def _list(draw: random.Random, scene: Scene) -> str:
@@ -78,20 +82,26 @@ def _list(draw: random.Random, scene: Scene) -> str:
     return draw.choice(LISTS).format(listed(draw.sample(names, len(names))))
 
 
-def _other(draw: random.Random, scene: Scene) -> str:
-    names = [each.thing.name for each in scene.objects]
+def _at_sides(draw: random.Random, scene: Scene) -> str:
+    """Say of each thing at which side it is; of the middle nothing is said."""
     if scene.curtain is not None:
+        names = [each.thing.name for each in scene.objects]
         return listed([*draw.sample(names, len(names)), CURTAIN])
-    put = [f"{a(each.thing.name)} {AT[side]}" for each, side in _sides(draw, scene)]
-    if put and draw.random() < 0.75:
-        return " and ".join(draw.sample(put, min(2, len(put))))
-    alone = [name for name in names if names.count(name) == 1]
-    return f"{NUMBERS[len(names)]} things, one of them is {a(draw.choice(alone))}"
+    parts: list[str] = []
+    for name, ats in _sides(draw, scene).items():
+        whole = all(ats)  # else "a cat and a cat at the top": one or two?
+        parts += [f"{a(name)} {AT[at]}" for at in ats] if whole else [counted(name, len(ats))]
+    draw.shuffle(parts)
+    return joined(parts)
 
 
-def _sides(draw: random.Random, scene: Scene) -> list[tuple[Placed, str]]:
-    found = [(each, sorted(sides(each.box, scene.size))) for each in scene.objects]
-    return [(each, draw.choice(at)) for each, at in found if at]
+def _sides(draw: random.Random, scene: Scene) -> dict[str, list[str]]:
+    """The side of each thing, or "", by name."""
+    found: dict[str, list[str]] = {}
+    for each in scene.objects:
+        at = sorted(sides(each.box, scene.size))
+        found.setdefault(each.thing.name, []).append(draw.choice(at) if at else "")
+    return found
 
 
 def _relation(draw: random.Random, one: Placed, other: Placed, size: int) -> str:

@@ -54,5 +54,9 @@ def counted(noun: str, count: int) -> str:
 
 def listed(names: Sequence[str]) -> str:
     """List things in the order of their first coming: "two cats, a dog and a tree"."""
-    parts = [counted(name, count) for name, count in Counter(names).items()]
+    return joined([counted(name, count) for name, count in Counter(names).items()])
+
+
+def joined(parts: Sequence[str]) -> str:
+    """Join one part or more: "a, b and c"."""
     return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"

@@ -38,9 +38,6 @@ def referred(view, text):
 def describes(view, caption):
     """Whether a caption is true of a picture, other pictures' captions included."""
     text = re.sub(r"^(there is|a picture of|this picture shows|we see) ", "", caption)
-    if found := match(r"(\w+) things, one of them is (.+)", text):
-        counted = len(view.objects) == NUMBERS.index(found[1])
-        return counted and [name for name, _ in view.objects].count(bare(found[2])) == 1
     if text.endswith(" and nothing else"):
         if view.curtain or len(view.objects) != 2:
             return False
@@ -48,9 +45,10 @@ def describes(view, caption):
     parts = re.split(r", | and ", text)
     if re.search(rf" {HOW} ", text):
         return relations_hold(view, parts)
-    if re.search(rf" {AT}$", text):
-        return all(side_holds(view, part) for part in parts)
-    return all(count_holds(view, part) for part in parts)
+    return all(
+        side_holds(view, part) if re.search(rf" {AT}$", part) else count_holds(view, part)
+        for part in parts
+    )
 
 
 def relations_hold(view, parts):
