@@ -56,6 +56,19 @@ def test_saved_and_loaded_gives_equal_scores(model, folder, pictures):
     }
 
 
+def test_the_reach_of_patches_is_shared_too(fitted, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(fitted, run)
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    settings["model"]["init_args"]["backbone"]["init_args"]["image"]["init_args"]["reach"] = 1
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    near = SoftMask.from_pretrained(run, checkpoint="last")
+    assert near.config.image.reach == 1
+    near.save_pretrained(tmp_path / "model")
+    again = SoftMask.from_pretrained(tmp_path / "model")
+    assert torch.equal(again.backbone.image.near, near.backbone.image.near)
+
+
 def test_type_and_device_are_those_asked_for(folder, model, pictures):
     half = SoftMask.from_pretrained(folder, device="cpu", dtype=torch.bfloat16)
     assert half.matcher.weight.dtype == torch.bfloat16

@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
-from typing import Any, TypeVar
+from types import UnionType
+from typing import Any, TypeVar, get_args
 
 from softmask.backbone import Backbone
 from softmask.captions import CaptionOptions
@@ -26,6 +27,7 @@ class ImageConfig:
         heads: attention heads.
         mean: subtracted from pixels in 0..1, per channel.
         std: divides them after that.
+        reach: rows and columns that a patch sees around itself; None sees all.
     """
 
     name: str
@@ -36,6 +38,7 @@ class ImageConfig:
     heads: int
     mean: Channels = CLIP_MEAN
     std: Channels = CLIP_STD
+    reach: int | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ class ModelConfig:
                 width=image.width,
                 depth=image.depth,
                 heads=image.heads,
+                reach=image.reach,
                 mean=image.mean,
                 std=image.std,
             ),
@@ -186,5 +190,7 @@ def _fits(value: object, kind: object) -> bool:
     if kind is Channels:
         numbers = isinstance(value, tuple) and all(isinstance(v, int | float) for v in value)
         return numbers and len(value) == 3  # type: ignore[arg-type]
+    if isinstance(kind, UnionType):
+        return any(_fits(value, each) for each in get_args(kind))
     # A boolean is an int to Python, not to us.
     return isinstance(kind, type) and type(value) is kind

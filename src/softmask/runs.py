@@ -117,6 +117,7 @@ def config_of_run(settings: Mapping[str, Any], state: State) -> ModelConfig:
         image["name"],
         tuple(image["mean"]),
         tuple(image["std"]),
+        image.get("reach"),
         CaptionOptions(**options),
         soft_mask.get("layer"),
         soft_mask.get("by_max", False),

@@ -76,6 +76,7 @@ class Named(NamedTuple):
     name: str = PLAIN_VIT
     mean: tuple[float, ...] = CLIP_MEAN
     std: tuple[float, ...] = CLIP_STD
+    reach: int | None = None
     captions: CaptionOptions = CaptionOptions()
     mask_layer: int | None = None
     by_max: bool = False
@@ -138,6 +139,7 @@ def config_of(sizes: Sizes, named: Named, *, words: bool) -> ModelConfig:
             heads.image,
             named.mean,
             named.std,
+            named.reach,
         ),
         TextConfig(
             text.layers, text.width, heads.text, text.hidden, text.vocab_size, text.max_positions

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from softmask.errors import InputError
 from softmask.nn import ImageEncoder
-from softmask.nn.image import CLIP_MEAN, CLIP_STD
+from softmask.nn.image import CLIP_MEAN, CLIP_STD, within_reach
 
 SMALL = {"width": 12, "depth": 1, "heads": 2}
 TINY = "vit_tiny_patch16_224"
@@ -39,7 +39,7 @@ def test_tokens_are_the_class_token_then_patches_after_the_last_norm():
     torch.testing.assert_close(plain.mean(dim=-1), torch.zeros(2, 10), rtol=0, atol=1e-4)
     with torch.no_grad():
         before = own(torch.zeros(1, 3, 48, 48))
-        own.vit.cls_token += 5
+        own.vit.cls_token[..., 0] += 5  # not all units: a norm takes their mean away
         moved = (own(torch.zeros(1, 3, 48, 48)) - before).abs().amax(dim=-1)[0]
     assert moved.argmax() == 0
 
@@ -126,3 +126,43 @@ def test_misspelt_name_is_answered_with_names_near_it():
 def test_sizes_that_make_no_vit_are_refused():
     with pytest.raises(InputError, match=TINY):
         ImageEncoder(TINY, image_size=32, width=10, heads=4)
+
+
+def test_reach_is_counted_in_rows_and_columns():
+    near = within_reach((3, 4), 1)
+    assert near.shape == (13, 13)
+    assert near[0].all()  # the class token sees all
+    assert not near[1:, 0].any()  # and no patch sees it
+    for one in range(12):
+        for other in range(12):
+            rows, columns = abs(one // 4 - other // 4), abs(one % 4 - other % 4)
+            assert near[1 + one, 1 + other] == (max(rows, columns) <= 1)
+
+
+@pytest.mark.parametrize(("reach", "depth"), [(0, 2), (1, 1), (1, 2)])
+def test_a_patch_is_blind_beyond_its_reach_a_layer(reach, depth):
+    own = encoder(image_size=16 * 5, reach=reach, depth=depth)
+    pixels = tiny.draw(1, 3, 80, 80).float()
+    other = pixels.clone()
+    other[:, :, :16, :16] += 1  # the first patch
+    moved = (own(other) - own(pixels)).abs().amax(dim=-1)[0] > 1e-6
+    assert moved[0]
+    far = reach * depth
+    assert (
+        moved[1:]
+        .view(5, 5)
+        .equal(torch.tensor([[max(row, column) <= far for column in range(5)] for row in range(5)]))
+    )
+
+
+def test_a_reach_over_all_differs_only_in_that_patches_do_not_see_the_class_token():
+    plain, wide = encoder(depth=1), encoder(depth=1, reach=9)
+    wide.load_state_dict(plain.state_dict())
+    pixels = tiny.pixels(1)
+    torch.testing.assert_close(plain(pixels)[:, 0], wide(pixels)[:, 0])
+    assert not torch.allclose(plain(pixels)[:, 1:], wide(pixels)[:, 1:])
+
+
+def test_a_negative_reach_is_refused():
+    with pytest.raises(InputError, match=r"reach is -1.*0 at least"):
+        encoder(reach=-1)

@@ -30,15 +30,19 @@ class ImageEncoder(nn.Module):
         depth: layers; None keeps the named model's.
         heads: attention heads; None keeps the named model's.
         drop_path: stochastic depth.
+        reach: rows and columns that a patch sees around itself, of patches alone; None sees all.
+            Small ViTs from scratch let empty patches gather the picture, where a word then looks
+            instead of at the thing; with a short reach tokens stay where they are (ours).
         mean: subtracted from pixels in 0..1, per channel; CLIP's, as ALBEF.
         std: divides them after that.
 
     Raises:
-        InputError: timm has no such ViT, or its weights cannot be had.
+        InputError: timm has no such ViT, its weights cannot be had, or the reach is negative.
     """
 
     mean: Tensor
     std: Tensor
+    near: Tensor | None  # (1 + P, 1 + P)
 
     def __init__(
         self,
@@ -50,6 +54,7 @@ class ImageEncoder(nn.Module):
         depth: int | None = None,
         heads: int | None = None,
         drop_path: float = 0.0,
+        reach: int | None = None,
         mean: Sequence[float] = CLIP_MEAN,
         std: Sequence[float] = CLIP_STD,
     ) -> None:
@@ -65,6 +70,13 @@ class ImageEncoder(nn.Module):
         self.heads = int(self.vit.blocks[0].attn.num_heads)  # type: ignore[union-attr, arg-type]
         for key, value in (("mean", mean), ("std", std)):
             self.register_buffer(key, torch.tensor(value).view(3, 1, 1), persistent=False)
+        if reach is not None and reach < 0:
+            raise InputError(
+                f"model.init_args.backbone.image.reach is {reach}: give the rows and columns that "
+                f"a patch sees around itself, 0 at least, or null for the whole picture."
+            )
+        near = None if reach is None else within_reach(self.grid, reach)
+        self.register_buffer("near", near, persistent=False)
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Encode images.
@@ -77,12 +89,29 @@ class ImageEncoder(nn.Module):
         """
         if pixels.dtype == torch.uint8:
             pixels = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
-        return self.vit.forward_features(pixels)
+        return self.vit.forward_features(pixels, attn_mask=self.near)
 
     def levels(self) -> list[list[nn.Parameter]]:
         """Parameters by layer, patches and positions first; the last norm is above them all."""
         first = [self.vit.cls_token, self.vit.pos_embed, *self.vit.patch_embed.parameters()]
         return [first, *(list(block.parameters()) for block in self.vit.blocks)]
+
+
+def within_reach(grid: tuple[int, int], reach: int) -> Tensor:
+    """Which tokens see which: a patch those near it, the class token all and unseen by patches.
+
+    Args:
+        grid: rows and columns of patches.
+        reach: most rows, and most columns, between two patches that see each other.
+
+    Returns:
+        True where the row's token sees the column's, (1 + P, 1 + P).
+    """
+    places = torch.cartesian_prod(*(torch.arange(side) for side in grid))
+    apart = (places[:, None] - places).abs().amax(dim=-1)
+    near = nn.functional.pad(apart <= reach, (1, 0, 1, 0))
+    near[0] = True
+    return near
 
 
 @torch.no_grad()
