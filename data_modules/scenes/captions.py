@@ -1,7 +1,7 @@
-"""Captions, three a picture: how all things lie, what there is, and which side each thing is at.
+"""Captions, three a picture: how all things lie, what there is, and which sides things are at.
 
-Each names every thing. A vaguer one ("three things, one of them is a cat") would be true of many
-other pictures, and training would push them away as wrong.
+Each names two things at least. A vaguer one ("three things, one of them is a cat") would be true of
+many other pictures, and training would push them away as wrong.
 """
 
 import random
@@ -18,6 +18,9 @@ CURTAINED = 1 / 8
 
 TWICE = 0.2
 """Share of pictures with two of a sort, where three things are."""
+
+SILENT = 0.5
+"""Share of captions with sides that leave out one sort of three: later tasks do not tell all."""
 
 CURTAIN = "grey curtain"
 LISTS = ("{}", "there is {}", "a picture of {}", "this picture shows {}", "we see {}")
@@ -83,12 +86,15 @@ def _list(draw: random.Random, scene: Scene) -> str:
 
 
 def _at_sides(draw: random.Random, scene: Scene) -> str:
-    """Say of each thing at which side it is; of the middle nothing is said."""
+    """Say of things at which side they are; of the middle nothing is said."""
     if scene.curtain is not None:
         names = [each.thing.name for each in scene.objects]
         return listed([*draw.sample(names, len(names)), CURTAIN])
+    told = list(_sides(draw, scene).items())
+    if len(told) > 2 and draw.random() < SILENT:
+        told = draw.sample(told, 2)
     parts: list[str] = []
-    for name, ats in _sides(draw, scene).items():
+    for name, ats in told:
         whole = all(ats)  # else "a cat and a cat at the top": one or two?
         parts += [f"{a(name)} {AT[at]}" for at in ats] if whole else [counted(name, len(ats))]
     draw.shuffle(parts)
