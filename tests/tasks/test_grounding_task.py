@@ -14,6 +14,7 @@ from data_modules.text import TextOptions
 from data_modules.write import write_shards
 from softmask.errors import InputError
 from softmask.grounding import expression_maps
+from softmask.occlusion import occlusion_maps
 from softmask.optim import Optim
 from softmask.renames import from_albef
 from softmask.tasks import Contrast, GroundingTask, Negatives, Pointing, RetrievalTask, SoftMasking
@@ -216,6 +217,24 @@ def test_maps_are_of_the_words_that_the_data_counts(corpus):
         torch.testing.assert_close(looked, found["all"])  # nothing else of the batch differs
     assert not torch.allclose(found["all"], found["words"])
     assert not torch.allclose(found["words"], found["content"])  # "the" counts no more
+
+
+def test_maps_by_hiding_are_those_of_occlusion_and_are_judged(corpus):
+    task = make(pointing=Pointing(hidden=1)).eval()
+    given = batches(corpus, "test")[0]
+    found = task.maps(given)
+    with torch.no_grad():
+        tokens, _ = task.backbone.encode_image(given["image"])
+        states, _ = task.backbone.encode_text(given["input_ids"], given["attention_mask"])
+        keys = task.backbone.project(tokens)
+        expected = occlusion_maps(
+            *(task.backbone.fusion, task.matcher, states, given["attention_mask"], keys),
+            grid=task.backbone.image.grid,
+            around=1,
+        )
+    torch.testing.assert_close(found, expected)
+    training.trainer().test(task, datamodule=data(corpus), verbose=False)
+    assert 0 < task.report["energy"] < 1
 
 
 class Oracle(GroundingTask):

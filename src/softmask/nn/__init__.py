@@ -3,7 +3,7 @@
 from softmask.nn.decoder import AnswerDecoder
 from softmask.nn.fusion import FusionEncoder, FusionLayer, ImageKeys, interleave, regroup
 from softmask.nn.heads import ClassHead, Matcher, Projection, WordHead
-from softmask.nn.image import ImageEncoder
+from softmask.nn.image import ImageEncoder, within_reach
 from softmask.nn.pair import PairFusion
 from softmask.nn.text import TextEncoder
 
@@ -21,4 +21,5 @@ __all__ = [
     "WordHead",
     "interleave",
     "regroup",
+    "within_reach",
 ]

@@ -182,7 +182,14 @@ class FusionEncoder(nn.Module):
             states = layer(states, key_mask, kv, image_mask=seen)
         return states
 
-    def first_token(self, states: Tensor, mask: Tensor, keys: ImageKeys, start: int = 0) -> Tensor:
+    def first_token(
+        self,
+        states: Tensor,
+        mask: Tensor,
+        keys: ImageKeys,
+        start: int = 0,
+        image_mask: Tensor | None = None,
+    ) -> Tensor:
         """`forward` to the end for the first token alone, which is all that matching reads.
 
         Exact, and cheaper: the last layer computes nothing for the other tokens.
@@ -193,9 +200,10 @@ class FusionEncoder(nn.Module):
         last = len(self.layers) - 1
         if start > last:
             return states[:, 0]
-        states = self.forward(states, mask, keys, start, last)
+        states = self.forward(states, mask, keys, start, last, image_mask)
         layer, kv = self._stack()[last], keys.layers[last]
-        first: Tensor = layer(states, mask[:, None, None, :], kv, first_only=True)
+        seen = None if image_mask is None else image_mask[:, None, None, :]
+        first: Tensor = layer(states, mask[:, None, None, :], kv, first_only=True, image_mask=seen)
         return first[:, 0]
 
     def first_token_with_map(

@@ -22,6 +22,7 @@ from softmask.grounding import (
     name_rows,
 )
 from softmask.metrics import peak
+from softmask.occlusion import occlusion_maps
 from softmask.optim import Optim
 from softmask.rows import Rows
 from softmask.tables import grounding_table
@@ -34,7 +35,8 @@ class GroundingTask(RetrievalTask, SoftMaskTask):
     """Retrieval's losses on pictures and expressions; evaluation by the maps of the words.
 
     Nothing learns from boxes. The map of an expression is the mean Grad-CAM of its words, by the
-    same function as pretraining's soft masks. ALBEF's recipe is that of `RetrievalTask`.
+    same function as pretraining's soft masks; or, with `pointing.hidden`, what hiding a place does
+    to the match. ALBEF's recipe is that of `RetrievalTask`.
 
     Args:
         backbone: the ViT, the BERT and the fusion encoder.
@@ -84,6 +86,8 @@ class GroundingTask(RetrievalTask, SoftMaskTask):
 
     def maps(self, batch: GroundingBatch) -> Tensor:
         """The maps of a batch's expressions, (B, rows, columns)."""
+        if self.pointing.hidden is not None:
+            return self._maps_by_hiding(batch, self.pointing.hidden)
         looked = look(
             self.backbone,
             self.matcher,
@@ -93,6 +97,20 @@ class GroundingTask(RetrievalTask, SoftMaskTask):
             mask=batch["attention_mask"],
         )
         return expression_maps(looked.cam, batch["mapped"], self.backbone.image.grid)
+
+    @torch.no_grad()
+    def _maps_by_hiding(self, batch: GroundingBatch, around: int) -> Tensor:
+        backbone, mask = self.backbone, batch["attention_mask"]
+        states, _ = backbone.encode_text(batch["input_ids"], mask)
+        return occlusion_maps(
+            backbone.fusion,
+            self.matcher,
+            states,
+            mask,
+            backbone.project(backbone.image(batch["image"])),
+            grid=backbone.image.grid,
+            around=around,
+        )
 
     def on_validation_epoch_start(self) -> None:
         """Forget what was collected."""

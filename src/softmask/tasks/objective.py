@@ -162,10 +162,13 @@ class Pointing:
         tolerance: pixels of the original picture by which the largest value may miss the box. The
             pointing game's first paper takes 15, for pictures of some 500 pixels.
         power: a candidate's score is its sum over its area to this power; ALBEF's 0.5.
+        hidden: map by hiding each patch from matching, with so many rows and columns around it;
+            None maps by Grad-CAM of the words, as ALBEF.
     """
 
     tolerance: float = 0.0
     power: float = 0.5
+    hidden: int | None = None
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
@@ -173,6 +176,8 @@ class Pointing:
             "tolerance": NOT_NEGATIVE,
             "power": NOT_NEGATIVE,
         }
+        if self.hidden is not None:
+            ranges["hidden"] = NOT_NEGATIVE
         refuse_outside("pointing", vars(self), ranges)
 
 
