@@ -44,7 +44,7 @@ def spread(pixels: Pixels, out: Pixels) -> None:
         cv2.resize(pixels, (size, size), dst=out, interpolation=cv2.INTER_CUBIC)
     else:
         # What torch's interpolate(antialias=True) calls, which cannot write where it is told to.
-        torch._C._nn._upsample_bicubic2d_aa(
+        torch._C._nn._upsample_bicubic2d_aa(  # type: ignore[call-arg]  # its stub lacks out
             _as_batch(pixels), [size, size], False, None, None, out=_as_batch(out)
         )
 
