@@ -121,6 +121,8 @@ def caption_place(seed: int, epoch: int, sample: Sample, count: int) -> int:
         sample: whose `turn` counts its comings in the epoch.
         count: captions it has.
     """
+    if count == 1:  # many samples have one, and streams of random numbers cost time to begin
+        return 0
     # Neither the stream of the picture nor that of the masks.
     draw = random.Random(sample_seed(seed, epoch, f"{sample.key}/captions"))
     return draw.sample(range(count), count)[sample.turn % count]

@@ -12,15 +12,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from data_modules.decode import Crop
 from data_modules.decode import Pixels as Pixels
 from data_modules.pipeline import Pipeline
-from data_modules.sheet import Sheet, centred, draw_crop, shifted
+from data_modules.sheet import Move, Sheet, centred, draw_crop, shifted
 from data_modules.tone import (
     autocontrast,
-    blur,
     brighten,
     colour,
     draw_jitter,
@@ -183,9 +181,7 @@ class Distort:
 
     def _blur(self, sheet: Sheet, rng: random.Random) -> None:
         if rng.random() < self.options.blur_prob:
-            sigma = rng.uniform(*self.options.blur_sigma)
-            high, wide = (side / self.size for side in sheet.pixels.shape[:2])
-            sheet.change(partial(blur, sigma_x=sigma * wide, sigma_y=sigma * high))
+            sheet.blur(rng.uniform(*self.options.blur_sigma))
 
 
 def operations(magnitude: float, size: int) -> dict[str, tuple[Operation, ...]]:
@@ -203,9 +199,8 @@ def operations(magnitude: float, size: int) -> dict[str, tuple[Operation, ...]]:
     def enhance(function: Callable[[Pixels], Pixels]) -> tuple[Operation, ...]:
         return (partial(Sheet.change, function=function),)
 
-    def moves(make: Callable[[float], NDArray[np.float64]], by: float) -> tuple[Operation, ...]:
-        ways = make(-by), make(by)
-        return tuple(partial(Sheet.move, matrix=way) for way in ways)
+    def moves(make: Callable[[float], Move], by: float) -> tuple[Operation, ...]:
+        return tuple(partial(Sheet.move, move=make(way)) for way in (-by, by))
 
     return {
         "identity": (Sheet.stay,),
@@ -213,14 +208,14 @@ def operations(magnitude: float, size: int) -> dict[str, tuple[Operation, ...]]:
         "equalize": enhance(equalize),
         "brightness": enhance(partial(brighten, factor=factor)),
         "sharpness": (partial(Sheet.change, function=partial(sharpen, factor=factor), late=True),),
-        "shear_x": moves(lambda by: centred(np.array([[1, by], [0, 1]]), size), shear),
-        "shear_y": moves(lambda by: centred(np.array([[1, 0], [by, 1]]), size), shear),
+        "shear_x": moves(lambda by: centred((1, by, 0, 1), size), shear),
+        "shear_y": moves(lambda by: centred((1, 0, by, 1), size), shear),
         "translate_x": moves(lambda by: shifted(by, 0), shift),
         "translate_y": moves(lambda by: shifted(0, by), shift),
         "rotate": moves(lambda by: centred(_turn(by), size), turn),
     }
 
 
-def _turn(angle: float) -> NDArray[np.float64]:
+def _turn(angle: float) -> tuple[float, float, float, float]:
     cosine, sine = math.cos(angle), math.sin(angle)
-    return np.array([[cosine, -sine], [sine, cosine]])
+    return cosine, -sine, sine, cosine

@@ -1,6 +1,7 @@
 """A training picture on its way from a crop to a square, with its moves put off.
 
-S is the side of the square. Matrices are (3, 3) and take a pixel's (x, y, 1) to its new place.
+S is the side of the square. A move is six numbers a, b, c, d, e, f that take a pixel at (x, y)
+to (a x + b y + c, d x + e y + f): arrays this small cost more to handle than to compute.
 """
 
 import math
@@ -9,20 +10,24 @@ from collections.abc import Callable
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from data_modules.decode import Crop
+from data_modules.tone import FAINT, blur
 from softmask.pictures import Pixels, spread
 
-Matrix = NDArray[np.float64]
+Move = tuple[float, float, float, float, float, float]
+LINEAR = 1 / 6
+"""Variance of what spreading between two neighbours blurs, in pixels of the crop: t (1 - t) at a
+distance t from the nearer one, on average."""
 
 
 class Sheet:
-    """Pixels and the matrix that still has to be applied to them.
+    """Pixels and the move that still has to be applied to them.
 
     A crop smaller than the square is spread as late as can be, so that what comes before has fewer
     pixels to change; moves join the spreading in one warp. What a move brings in is seen by all
-    that comes after it.
+    that comes after it. A blurred crop is spread between neighbours, which is quicker than bicubic
+    and blurs a little by itself: the rest of the blur comes before.
 
     Args:
         pixels: (H, W, 3) or (H, W), uint8; they stay as they are.
@@ -33,7 +38,8 @@ class Sheet:
     def __init__(self, pixels: Pixels, size: int, fill: int = 0) -> None:
         self.pixels = np.ascontiguousarray(pixels)
         self.size, self.fill = size, fill
-        self._moves: Matrix | None = None
+        self._moves: Move | None = None
+        self._soft = False
         if pixels.shape[0] * pixels.shape[1] > size * size:
             self._settle()
 
@@ -51,9 +57,18 @@ class Sheet:
             self._settle()
         self.pixels = function(self.pixels)
 
-    def move(self, matrix: Matrix) -> None:
+    def blur(self, sigma: float) -> None:
+        """Blur the picture before any move, by a sigma in pixels of the square."""
+        high, wide = self.pixels.shape[:2]
+        across, down = sigma * wide / self.size, sigma * high / self.size
+        if max(high, wide) < self.size and min(across, down) > FAINT:
+            self._soft = True
+            across, down = (math.sqrt(max(each * each - LINEAR, 0)) for each in (across, down))
+        self.pixels = blur(self.pixels, across, down)
+
+    def move(self, move: Move) -> None:
         """Move the picture, at its final size."""
-        self._moves = matrix if self._moves is None else matrix @ self._moves
+        self._moves = move if self._moves is None else _joined(move, self._moves)
 
     def lay(self, out: Pixels | None = None) -> Pixels:
         """Spread and move the pixels, and give them.
@@ -73,37 +88,55 @@ class Sheet:
     def _settle(self) -> None:
         laid = np.empty((self.size, self.size, *self.pixels.shape[2:]), np.uint8)
         self._lay(laid)
-        self.pixels, self._moves = laid, None
+        self.pixels, self._moves, self._soft = laid, None, False
 
     def _lay(self, out: Pixels) -> None:
         """Write (S, S) or (S, S, 3), as the pixels are."""
         if self._moves is None:
-            spread(self.pixels, out)
+            self._spread(out)
             return
-        linear, by = self._moves[:2, :2], self._moves[:2, 2]
-        if np.array_equal(linear, np.eye(2)) and not (by % 1).any():
+        across, down = self._moves[2], self._moves[5]
+        if self._moves == (1, 0, across, 0, 1, down) and across % 1 == down % 1 == 0:
             laid = np.empty_like(out)
-            spread(self.pixels, laid)
-            _shift(laid, int(by[0]), int(by[1]), self.fill, out)
+            self._spread(laid)
+            _shift(laid, int(across), int(down), self.fill, out)
         else:
-            _warp(self.pixels, self._moves @ self._spread(), self.fill, out)
+            _warp(self.pixels, _joined(self._moves, self._spreading()), self.fill, out)
 
-    def _spread(self) -> Matrix:
+    def _spread(self, out: Pixels) -> None:
+        if self._soft:
+            cv2.resize(self.pixels, out.shape[:2], dst=out, interpolation=cv2.INTER_LINEAR)
+        else:
+            spread(self.pixels, out)
+
+    def _spreading(self) -> Move:
         height, width = self.pixels.shape[:2]
         across, down = self.size / width, self.size / height
         # Pixels are squares: their centres lie at halves.
-        return np.array(
-            [[across, 0, across / 2 - 0.5], [0, down, down / 2 - 0.5], [0, 0, 1]], np.float64
-        )
+        return across, 0, across / 2 - 0.5, 0, down, down / 2 - 0.5
 
 
-def _warp(pixels: Pixels, matrix: Matrix, fill: int, out: Pixels) -> None:
+def _joined(last: Move, first: Move) -> Move:
+    """Give the move that does `first`, then `last`."""
+    a, b, c, d, e, f = last
+    g, h, i, j, k, m = first
+    return (
+        a * g + b * j,
+        a * h + b * k,
+        a * i + b * m + c,
+        d * g + e * j,
+        d * h + e * k,
+        d * i + e * m + f,
+    )
+
+
+def _warp(pixels: Pixels, move: Move, fill: int, out: Pixels) -> None:
     coloured = pixels.ndim == 3
     # Four channels warp twice as fast as three.
     source = cv2.cvtColor(pixels, cv2.COLOR_RGB2RGBA) if coloured else pixels
     warped = cv2.warpAffine(
         source,
-        matrix[:2],
+        np.array(move).reshape(2, 3),
         out.shape[:2],
         dst=None if coloured else out,
         flags=cv2.INTER_LINEAR,
@@ -156,16 +189,13 @@ def draw_crop(
     return slice(top, top + high), slice(left, left + wide)
 
 
-def centred(linear: NDArray[np.float64], size: int) -> Matrix:
-    """Give the matrix of a turn or a shear, (2, 2), about the middle of the square."""
-    middle = np.full(2, (size - 1) / 2)
-    matrix = np.eye(3)
-    matrix[:2, :2], matrix[:2, 2] = linear, middle - linear @ middle
-    return matrix
+def centred(linear: tuple[float, float, float, float], size: int) -> Move:
+    """Give the move of a turn or a shear, its a, b, d and e, about the middle of the square."""
+    a, b, d, e = linear
+    middle = (size - 1) / 2
+    return a, b, middle * (1 - a - b), d, e, middle * (1 - d - e)
 
 
-def shifted(across: float, down: float) -> Matrix:
-    """Give the matrix of a shift in pixels."""
-    matrix = np.eye(3)
-    matrix[:2, 2] = across, down
-    return matrix
+def shifted(across: float, down: float) -> Move:
+    """Give the move of a shift in pixels."""
+    return 1, 0, across, 0, 1, down

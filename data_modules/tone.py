@@ -11,11 +11,13 @@ from typing import NamedTuple
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from data_modules.decode import Pixels
 
 LUMA = (0.299, 0.587, 0.114)
 FAINT = 0.25  # a blur of less than this sigma in pixels changes nothing that 8 bits hold
+THREE = 0.25  # more than this beside the middle is no hill any more
 
 
 class Jitter(NamedTuple):
@@ -105,13 +107,17 @@ def mirror(pixels: Pixels) -> Pixels:
 
 
 def blur(pixels: Pixels, sigma_x: float, sigma_y: float) -> Pixels:
-    """Blur P by a Gaussian of 2.5 sigma to each side."""
+    """Blur P by a Gaussian of 2.5 sigma to each side, by three weights where sigma is small."""
     if max(sigma_x, sigma_y) < FAINT:
         return pixels
-    across, down = (
-        cv2.getGaussianKernel(2 * math.ceil(2.5 * sigma) + 1, sigma) for sigma in (sigma_x, sigma_y)
-    )
-    return np.asarray(cv2.sepFilter2D(pixels, -1, across, down), np.uint8)
+    return np.asarray(cv2.sepFilter2D(pixels, -1, _weights(sigma_x), _weights(sigma_y)), np.uint8)
+
+
+def _weights(sigma: float) -> NDArray[np.float64]:
+    side = sigma * sigma / 2
+    if side <= THREE:  # of the same variance: closer than samples of so narrow a Gaussian
+        return np.array([side, 1 - 2 * side, side])
+    return np.asarray(cv2.getGaussianKernel(2 * math.ceil(2.5 * sigma) + 1, sigma), np.float64)
 
 
 def autocontrast(pixels: Pixels) -> Pixels:
@@ -128,7 +134,7 @@ def autocontrast(pixels: Pixels) -> Pixels:
 
 def equalize(pixels: Pixels) -> Pixels:
     """Spread each channel of P evenly over 0..255."""
-    channels = [cv2.equalizeHist(channel) for channel in cv2.split(pixels)]
+    channels = [cv2.equalizeHist(channel, dst=channel) for channel in cv2.split(pixels)]
     return np.asarray(cv2.merge(channels), np.uint8)
 
 
@@ -144,4 +150,4 @@ def sharpen(pixels: Pixels, factor: float) -> Pixels:
     """
     mean = cv2.blur(pixels, (3, 3))
     share = (1 - factor) * 9 / 13
-    return np.asarray(cv2.addWeighted(pixels, 1 - share, mean, share, 0), np.uint8)
+    return np.asarray(cv2.addWeighted(pixels, 1 - share, mean, share, 0, dst=mean), np.uint8)

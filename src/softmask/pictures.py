@@ -44,15 +44,17 @@ def spread(pixels: Pixels, out: Pixels) -> None:
         cv2.resize(pixels, (size, size), dst=out, interpolation=cv2.INTER_CUBIC)
     else:
         # What torch's interpolate(antialias=True) calls, which cannot write where it is told to.
-        torch.ops.aten._upsample_bicubic2d_aa.out(
+        torch._C._nn._upsample_bicubic2d_aa(  # type: ignore[call-arg]  # its stub lacks out
             _as_batch(pixels), [size, size], False, None, None, out=_as_batch(out)
         )
 
 
 def _as_batch(pixels: Pixels) -> torch.Tensor:
     """See (H, W, 3) or (H, W) as (1, C, H, W)."""
-    height, width = pixels.shape[:2]
-    return torch.from_numpy(pixels).view(1, height, width, -1).permute(0, 3, 1, 2)
+    # NumPy turns its axes in half of torch's time.
+    return torch.from_numpy(
+        (pixels if pixels.ndim == 3 else pixels[..., None]).transpose(2, 0, 1)[None]
+    )
 
 
 def flatten(image: Image.Image) -> Pixels:

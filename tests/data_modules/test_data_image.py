@@ -73,6 +73,43 @@ def test_a_sheet_is_laid_where_it_is_told_to_and_stays(pixels):
     assert (batch[[0, 2]] == 9).all()
 
 
+@pytest.mark.parametrize("sigma", [0.6, 0.8, 1.0, 1.5, 2.0])
+def test_a_small_crop_gets_the_blur_drawn(sigma):
+    """Against bicubic spreading and a Gaussian of floats: gray levels, in the mean."""
+    colours = np.random.default_rng(0).integers(0, 256, (6, 6, 3), np.uint8)
+    crop = cv2.resize(colours, (28, 32), interpolation=cv2.INTER_CUBIC)
+    sheet = Sheet(crop, 48)
+    sheet.blur(sigma)
+    inside = np.s_[6:-6, 6:-6]
+    plain = resize(crop, 48).astype(np.float32)
+    expected = cv2.GaussianBlur(plain, (0, 0), sigma)[inside]
+    off = np.abs(sheet.lay()[inside] - expected).mean()
+    assert off < 0.6
+    assert off < 0.7 * np.abs(plain[inside] - expected).mean()
+
+
+def test_a_faint_blur_leaves_a_crop_bicubic(pixels):
+    sheet = Sheet(pixels[:20, :24], 48)
+    sheet.blur(0.4)
+    assert np.array_equal(sheet.lay(), resize(pixels[:20, :24], 48))
+
+
+def test_moves_join_as_matrices_do(pixels):
+    """A turn, then a shear: one warp of the product, in either order another one."""
+    kinds = operations(7, 48)
+    moves = [kinds[name][0].keywords["move"] for name in ("rotate", "shear_x")]
+    results = []
+    for order in (moves, moves[::-1]):
+        sheet = Sheet(pixels, 48, 7)
+        for move in order:
+            sheet.move(move)
+        first, last = (np.vstack([np.reshape(move, (2, 3)), [0, 0, 1]]) for move in order)
+        expected = cv2.warpAffine(pixels, (last @ first)[:2], (48, 48), borderValue=(7,) * 3)
+        results.append(sheet.lay().astype(int))
+        assert np.abs(results[-1] - expected).max() <= 1
+    assert np.abs(results[0] - results[1]).max() > 9
+
+
 @pytest.mark.parametrize(("across", "down"), [(3, 0), (-3, 5), (0, -40), (60, 1)])
 @pytest.mark.parametrize("side", [48, 20])
 def test_whole_shifts_move_what_a_spread_gives(pixels, side, across, down):
