@@ -1,14 +1,13 @@
 """What a step costs, counted: no clock, no GPU. The budgets are formulas of the shapes alone."""
 
 import contextlib
-from collections import Counter
 
 import pytest
 import torch
 import training
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.calls import Calls
 from softmask.backbone import Backbone
 from softmask.batch import PretrainBatch
 from softmask.nn import FusionEncoder, ImageEncoder, TextEncoder
@@ -115,18 +114,6 @@ def test_grad_cam_costs_at_most_four_layers_and_back(full):
     mask = given["attention_mask"]
     found = flops(lambda: full.word_maps(states, mask, keys))
     assert 0.5 * cam_budget() < found <= 4.1e9
-
-
-class Calls(TorchDispatchMode):
-    """Counts what reaches the kernels."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.count: Counter[str] = Counter()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        self.count[func.overloadpacket.__name__] += 1
-        return func(*args, **(kwargs or {}))
 
 
 @pytest.fixture
