@@ -75,7 +75,7 @@ class Plan:
         sizes: one for each batch.
         rows: the rivals by name.
         rounds: that count.
-        warmup: rounds before them, beside the one step that is looked at.
+        warmup: rounds before them.
         repeats: how often all is done.
         device: where.
     """
@@ -83,7 +83,7 @@ class Plan:
     sizes: tuple[StepSize, ...]
     rows: Mapping[str, Row]
     rounds: int
-    warmup: int = 0
+    warmup: int = 1
     repeats: int = 1
     device: str = "cpu"
 

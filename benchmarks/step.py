@@ -118,11 +118,12 @@ def _measure(size: StepSize, chosen: Plan, rounds: int, lavis: Path | None) -> d
         rivals[name] = row.build(size, lavis, chosen.device)
         held[name] = _allocated() - before
     parameters = compare(rivals, size)
-    looks = {name: look(rival, chosen.clock()) for name, rival in rivals.items()}
     runs = [
         race({n: r.step for n, r in rivals.items()}, rounds, chosen.clock(), chosen.warmup)
         for _ in range(chosen.repeats)
     ]
+    # Last: the first step makes the optimiser's state, too.
+    looks = {name: look(rival, chosen.clock()) for name, rival in rivals.items()}
     taken = {name: [each for once in runs for each in once[name]] for name in rivals}
     rows: dict[str, dict[str, Any] | None] = dict.fromkeys(chosen.rows)
     for name, rival in rivals.items():
@@ -158,7 +159,7 @@ def compare(rivals: Mapping[str, Rival], size: StepSize) -> dict[str, int]:
 
 
 def look(rival: Rival, clock: Callable[[], float]) -> dict[str, float | int | None]:
-    """Take one step, the first, to see what it is made of.
+    """Take one step more, to see what it is made of.
 
     Args:
         rival: whose step.
