@@ -9,7 +9,7 @@ from softmask.callbacks import Blocks
 from softmask.errors import InputError
 from softmask.nn import FusionLayer, checkpoint_blocks, compile_blocks
 
-LENGTHS = (7, 9, 12)
+LENGTHS = (7, 12)
 
 
 def task() -> training.Recorded:
@@ -56,7 +56,13 @@ def test_recomputed_blocks_give_equal_losses_and_gradients_dropout_included():
 def test_recomputed_blocks_keep_less_for_the_backward_pass():
     def kept(made: training.Recorded) -> int:
         sizes = []
-        hooks = (lambda t: sizes.append(t.numel()) or t, lambda t: t)
+        words = made.words.bias.shape[0]  # logits and their table are none of the blocks'
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            sizes.append(0 if words in tensor.shape else tensor.numel())
+            return tensor
+
+        hooks = (keep, lambda t: t)
         with torch.autograd.graph.saved_tensors_hooks(*hooks):
             made.training_step(training.batch(), 0)
         return sum(sizes)
@@ -92,7 +98,7 @@ def test_compiled_blocks_are_whole_graphs_and_are_not_compiled_again_for_other_l
     compile_blocks(made, backend="aot_eager")
     assert list(made.state_dict()) == names
     assert_equal(step(made, training.batch()), step(plain, training.batch()), 1e-5)
-    step(made, bucket(1))
+    assert_equal(step(made, bucket(1)), step(plain, bucket(1)), 1e-5)
     graphs = counters["stats"]["unique_graphs"]
     assert graphs > 4  # each kind, with gradients and without
     for length in LENGTHS:
