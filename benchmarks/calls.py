@@ -11,14 +11,14 @@ WAITING = ("_local_scalar_dense", "item", "nonzero", "masked_select")
 """Calls for whose answer the host waits; `multinomial` waits inside of its kernel too, on CUDA."""
 
 
-class Calls(TorchDispatchMode):
+class Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the calls that reach the kernels while it is entered.
 
     `count` holds all of them by name, `works` those that are not mere views of a tensor.
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count: Counter[str] = Counter()
         self.works: Counter[str] = Counter()
 
@@ -44,6 +44,7 @@ class Calls(TorchDispatchMode):
 
 def counted(run: Callable[[], object]) -> Calls:
     """Count the calls of one run."""
-    with Calls() as calls:
+    calls = Calls()
+    with calls:
         run()
     return calls

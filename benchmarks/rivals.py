@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import lightning.pytorch as L
 import torch
-from torch import Tensor
 
 from benchmarks import peer
 from benchmarks.sizes import StepSize, examples
@@ -24,8 +23,14 @@ Part = tuple[Any, str]
 class Rival(Protocol):
     """A step that can be repeated."""
 
+    def learn(self) -> None:
+        """Forward, in which the twins move, and backward."""
+
+    def update(self) -> None:
+        """The optimiser's step."""
+
     def step(self) -> None:
-        """Forward, backward, optimiser and twins."""
+        """Both."""
 
     def parts(self) -> Mapping[str, Part]:
         """Methods whose share of the step is asked, by name."""
@@ -84,18 +89,23 @@ class Ours:
         self.batch = examples(size, device, own_draw=own_draw)
         self.precision = precision
 
-    def loss(self) -> Tensor:
-        """Forward pass."""
-        with self.precision():
-            return self.task.training_step(self.batch, 0)
-
-    def step(self) -> None:
-        """One step: the twins move inside of the forward pass."""
+    def learn(self) -> None:
+        """Forward, in which the twins move, and backward."""
         self.optimizer.zero_grad()
-        self.loss().backward()  # type: ignore[no-untyped-call]
+        with self.precision():
+            loss = self.task.training_step(self.batch, 0)
+        loss.backward()  # type: ignore[no-untyped-call]
+
+    def update(self) -> None:
+        """Norm of the gradients, optimiser, schedule."""
         self.task.on_before_optimizer_step(self.optimizer)
         self.optimizer.step()
         self.schedule.step()
+
+    def step(self) -> None:
+        """One step."""
+        self.learn()
+        self.update()
 
     def parts(self) -> Mapping[str, Part]:
         """Grad-CAM, twins, optimiser."""
@@ -141,13 +151,21 @@ class Lavis:
         }
         self.precision = precision
 
-    def step(self) -> None:
-        """One step: the twins move inside of the forward pass."""
+    def learn(self) -> None:
+        """Forward, in which the twins move, and backward, in the order of its runner."""
         with self.precision():
             loss = self.model(self.samples).loss
         self.optimizer.zero_grad()
         loss.backward()
+
+    def update(self) -> None:
+        """The optimiser's step."""
         self.optimizer.step()
+
+    def step(self) -> None:
+        """One step."""
+        self.learn()
+        self.update()
 
     def parts(self) -> Mapping[str, Part]:
         """Twins and optimiser; it has no Grad-CAM."""
