@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch._C._distributed_c10d import HashStore
 from transformers import BertConfig, PreTrainedModel, modeling_utils, pytorch_utils
 
 from benchmarks.sizes import CLASS, MASK, VOCABULARY, StepSize
@@ -70,12 +71,13 @@ def where() -> Path | None:
     return Path(folder) if folder else None
 
 
-def build(size: StepSize, folder: Path) -> nn.Module:
+def build(size: StepSize, folder: Path, tokens: Ready) -> nn.Module:
     """Build LAVIS's ALBEF for pretraining, with random weights.
 
     Args:
         size: of the model; its texts are padded to `size.tokens`.
         folder: where LAVIS lies.
+        tokens: what its tokenizer gives.
     """
     _prepare(folder)
     albef = importlib.import_module("lavis.models.albef_models.albef_pretrain")
@@ -91,6 +93,8 @@ def build(size: StepSize, folder: Path) -> nn.Module:
         norm_layer=partial(nn.LayerNorm, eps=1e-6),
     )
     image.vision_width = size.width
+    own: Any = {"fusion_layer": size.text_layers, "encoder_width": size.width}
+    own["add_type_embeddings"] = False
     config = BertConfig(
         vocab_size=VOCABULARY,
         hidden_size=size.width,
@@ -98,12 +102,10 @@ def build(size: StepSize, folder: Path) -> nn.Module:
         num_attention_heads=size.heads,
         num_hidden_layers=size.text_layers + size.fusion_layers,
         layer_norm_eps=1e-12,
-        fusion_layer=size.text_layers,
-        encoder_width=size.width,
-        add_type_embeddings=False,
         add_cross_attention=True,
+        **own,
     )
-    albef.AlbefPretrain.init_tokenizer = classmethod(lambda cls: None)  # noqa: ARG005
+    albef.AlbefPretrain.init_tokenizer = classmethod(lambda cls: tokens)  # noqa: ARG005
     model = albef.AlbefPretrain(
         image, med.BertForMaskedLM(config), size.queue, size.embed, max_txt_len=size.tokens
     )
@@ -113,7 +115,8 @@ def build(size: StepSize, folder: Path) -> nn.Module:
 
 def optimizer(model: nn.Module) -> torch.optim.Optimizer:
     """AdamW as LAVIS's runner makes it: matrices decay, and no kernel is asked for."""
-    matrices, others = [], []
+    matrices: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             plain = parameter.ndim < 2 or any(part in name for part in ("bias", "ln", "bn"))
@@ -141,7 +144,7 @@ def _prepare(folder: Path) -> None:
     base = importlib.import_module("lavis.models.base_model")
     sys.modules["lavis.models"].__dict__["BaseModel"] = base.BaseModel
     if not dist.is_initialized():
-        dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
+        dist.init_process_group("gloo", store=HashStore(), rank=0, world_size=1)
 
 
 def _mend_transformers() -> None:

@@ -42,10 +42,10 @@ class Rival(Protocol):
 class Alone(PretrainTask):
     """Pretraining without a loop around it; nobody reads its log."""
 
-    def log(self, *args: object, **options: object) -> None:  # type: ignore[override]
+    def log(self, *args: object, **options: object) -> None:
         """Drop a value."""
 
-    def log_dict(self, *args: object, **options: object) -> None:  # type: ignore[override]
+    def log_dict(self, *args: object, **options: object) -> None:
         """Drop values."""
 
 
@@ -139,10 +139,10 @@ class Lavis:
         precision: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext,
     ) -> None:
         torch.manual_seed(0)
-        self.model: Any = peer.build(size, folder).to(device)
-        self.optimizer = peer.optimizer(self.model)
         batch = examples(size, device, own_draw=True)
-        self.model.tokenizer = peer.Ready(batch["input_ids"], batch["attention_mask"])
+        tokens = peer.Ready(batch["input_ids"], batch["attention_mask"])
+        self.model = peer.build(size, folder, tokens).to(device)
+        self.optimizer = peer.optimizer(self.model)
         # It ramps alpha up over two epochs: here it is past them.
         self.samples = {
             "image": (batch["image"].float() / 255 - 0.45) / 0.27,

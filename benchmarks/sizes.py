@@ -56,10 +56,11 @@ class StepSize:
     def backbone(self) -> Backbone:
         """A fresh one; BERT's dropout is ALBEF's."""
         width, heads = self.width, self.heads
-        name = "deit_base_patch16_224.fb_in1k"
-        sizes = {"image_size": self.image, "width": width, "depth": self.layers, "heads": heads}
+        image = ImageEncoder(
+            image_size=self.image, patch_size=16, width=width, depth=self.layers, heads=heads
+        )
         return Backbone(
-            ImageEncoder(name, **sizes),
+            image,
             TextEncoder(self.text_layers, width, heads),
             FusionEncoder(width, self.fusion_layers, heads),
             self.embed,
