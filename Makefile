@@ -19,7 +19,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-tasks test env lint format type check bench-data bench-scale board clean \
+.PHONY: help demo demo-tasks test env lint format type check bench bench-data bench-scale board clean \
 	$(TASKS) $(TASKS:%=debug-%) $(TASKS:%=validate-%) $(TASKS:%=test-%) \
 	$(TASKS:%=predict-%)
 
@@ -80,6 +80,13 @@ $(TASKS:%=test-%): test-%: .venv/.stamp-demo
 ## predict-<task>: write a checkpoint's predictions: CKPT=...
 $(TASKS:%=predict-%): predict-%: .venv/.stamp-demo
 	$(BIN)/softmask predict $(call CONF,$*) --ckpt_path "$(CKPT)" $(ARGS)
+
+# LAVIS_DIR=... names the unpacked wheel of salesforce-lavis 1.0.2; see benchmarks/peer.py.
+bench: .venv/.stamp-dev ## measure a training step beside LAVIS's, the data, and two processes; minutes
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.step --output runs/bench/step-cpu-small.json $(ARGS)
+	@OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(BIN)/python -W ignore -m benchmarks.loader \
+		--samples 128 --rounds 3 --memory_samples 0 --output runs/bench
+	@OMP_NUM_THREADS=1 $(BIN)/python -W ignore -m benchmarks.scaling --output runs/bench/scaling.json
 
 # One thread each: what is counted is the work of a core.
 bench-data: .venv/.stamp-dev ## measure the training data: pictures/s per core, memory of a worker

@@ -5,6 +5,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
@@ -12,18 +13,27 @@ ROOT = Path(__file__).parent.parent
 Rivals = Mapping[str, Callable[[], object]]
 
 
-def race(rivals: Rivals, rounds: int) -> dict[str, list[float]]:
-    """Give each rival's CPU seconds of each round; they take turns, so load hits all alike.
+def race(
+    rivals: Rivals,
+    rounds: int,
+    clock: Callable[[], float] = time.process_time,
+    warmup: int = 1,
+) -> dict[str, list[float]]:
+    """Give each rival's seconds of each round; they take turns, so load hits all alike.
 
-    One round more comes first and is not counted: caches fill in it.
+    Args:
+        rivals: to run, by name.
+        rounds: that count.
+        clock: gives seconds; the CPU's unless told.
+        warmup: rounds that come first and are not counted: caches fill in them.
     """
     taken: dict[str, list[float]] = {name: [] for name in rivals}
-    for number in range(rounds + 1):
+    for number in range(warmup + rounds):
         for name, run in rivals.items():
-            start = time.process_time()
+            start = clock()
             run()
-            if number:
-                taken[name].append(time.process_time() - start)
+            if number >= warmup:
+                taken[name].append(clock() - start)
     return taken
 
 
@@ -43,6 +53,11 @@ def machine() -> str:
     return (
         f"{name}, {os.cpu_count()} cores, {platform.system()}, Python {platform.python_version()}"
     )
+
+
+def versions(*packages: str) -> dict[str, str]:
+    """Give the installed version of each package."""
+    return {name: version(name) for name in packages}
 
 
 def commit() -> str:

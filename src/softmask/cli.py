@@ -20,6 +20,7 @@ import softmask.commands
 from data_modules import ShardedData
 from softmask import __version__
 from softmask.callbacks import (
+    Blocks,
     DroppedSamples,
     GroundingPanels,
     LastCheckpoint,
@@ -54,6 +55,7 @@ class SoftMaskCLI(LightningCLI):
         parser.add_lightning_class_args(Preemption, "preemption")
         parser.add_lightning_class_args(LearningRateMonitor, "lr_monitor")
         parser.add_lightning_class_args(Performance, "performance")
+        parser.add_lightning_class_args(Blocks, "blocks")
         parser.add_lightning_class_args(DroppedSamples, "dropped")
         parser.add_lightning_class_args(RunReport, "report")
         parser.add_lightning_class_args(SoftMaskPanels, "panels")

@@ -1,5 +1,6 @@
-"""Callbacks: where to go on from, speed, results, soft masks as pictures, scores on disk."""
+"""Callbacks: where to go on from, how blocks run, speed, results, pictures, scores on disk."""
 
+from softmask.callbacks.blocks import Blocks
 from softmask.callbacks.dropped import DroppedSamples
 from softmask.callbacks.folder import run_folder
 from softmask.callbacks.last import LastCheckpoint, find_last
@@ -10,6 +11,7 @@ from softmask.callbacks.report import RunReport
 from softmask.callbacks.scores import PairScores
 
 __all__ = [
+    "Blocks",
     "DroppedSamples",
     "GroundingPanels",
     "LastCheckpoint",

@@ -1,5 +1,6 @@
 """Layers: attention, fusion, encoders, heads."""
 
+from softmask.nn.blocks import checkpoint_blocks, compile_blocks
 from softmask.nn.decoder import AnswerDecoder
 from softmask.nn.fusion import FusionEncoder, FusionLayer, ImageKeys, interleave, regroup
 from softmask.nn.heads import ClassHead, Matcher, Projection, WordHead
@@ -19,6 +20,8 @@ __all__ = [
     "Projection",
     "TextEncoder",
     "WordHead",
+    "checkpoint_blocks",
+    "compile_blocks",
     "interleave",
     "regroup",
     "within_reach",

@@ -95,7 +95,9 @@ class ImageKeys(NamedTuple):
         return ImageKeys(tuple(kv.index_select(0, index) for kv in self.layers))
 
     def repeat(self, times: int) -> "ImageKeys":
-        """Each image `times` times in a row."""
+        """Each image `times` times in a row; the same tensors for once."""
+        if times == 1:
+            return self
         return ImageKeys(tuple(kv.repeat_interleave(times, dim=0) for kv in self.layers))
 
     def detach(self) -> "ImageKeys":

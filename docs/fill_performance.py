@@ -1,0 +1,125 @@
+"""Writes the recorded steps, benchmarks/results/step-*.json and scaling.json, into performance.md.
+
+What was not recorded, or not measured in a record, is called so.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fill_readme import between
+
+ROOT = Path(__file__).parent.parent
+RECORDS = ("step-cpu-small", "step-cpu-full", "step-gpu", "scaling")
+MISSING = "not measured"
+RATIOS = {
+    "lavis_over_albef": "LAVIS / ours as ALBEF",
+    "lavis_over_softmask": "LAVIS / ours as SoftMask++",
+    "softmask_over_albef": "SoftMask++ / ALBEF, both ours",
+    "masks_over_albef": "ALBEF with soft masks / ALBEF, both ours",
+}
+Record = Mapping[str, Any]
+
+
+def filled(page: str, records: Mapping[str, Record]) -> str:
+    """Put the records, by name, between the marks of the page."""
+    for name in RECORDS[:3]:
+        page = between(page, name, steps(records.get(name)))
+    page = between(page, "scaling", scaling(records.get("scaling")))
+    return between(page, "arithmetic", arithmetic(records.get("scaling")))
+
+
+def table(rows: list[list[str]]) -> str:
+    """Write rows of cells as Markdown, the first as its head."""
+    head, *rest = rows
+    lines = [head, ["---"] * len(head), *rest]
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in lines)
+
+
+def steps(record: Record | None) -> str:
+    """Write what a preset found."""
+    if record is None:
+        return f"Steps, MFU, memory: {MISSING}.\n"
+    said = ""
+    for batch in record["batches"]:
+        size = batch["size"]
+        head = ["", "ms a step", "samples/s", "MFU", "GiB", "CAM", "update", "waits", "calls"]
+        rows = [head] + [[f"`{name}`", *cells(row)] for name, row in batch["rows"].items()]
+        ratios = [["ratio of times", ""]]
+        ratios += [[RATIOS[n], shown(each, "{:.2f}")] for n, each in batch["ratios"].items()]
+        said += (
+            f"Width {size['width']}, {size['layers']} + {size['text_layers']} + "
+            f"{size['fusion_layers']} layers, {size['image']} pixels, {size['tokens']} tokens, "
+            f"queue {size['queue']:,}, batch {size['batch']}; {record['rounds']} steps each.\n\n"
+            f"{table(rows)}\n{table(ratios)}\n"
+        )
+    return f"{said}{where(record)}"
+
+
+def cells(row: Record | None) -> list[str]:
+    """Write the figures of a rival."""
+    if row is None:
+        return [MISSING, *[""] * 7]
+    return [
+        shown(row["step_ms"], "{:,.0f}"),
+        shown(row["samples_per_s"], "{:,.2f}"),
+        shown(row["mfu"], "{:.1%}"),
+        shown(row["peak_gib"], "{:.1f}"),
+        shown(row["cam_share"], "{:.1%}"),
+        shown(row["update_share"], "{:.1%}"),
+        shown(row["host_syncs"], "{:,}"),
+        shown(row["calls"], "{:,}"),
+    ]
+
+
+def shown(value: float | None, form: str) -> str:
+    """Write a figure, or a dash."""
+    return "-" if value is None else form.format(value)
+
+
+def scaling(record: Record | None) -> str:
+    """Write what one and two processes took."""
+    if record is None:
+        return f"One and two processes: {MISSING}.\n"
+    one, two = record["step_ms"].values()
+    rows = [["processes", "ms a step", "efficiency"], ["1", f"{one:,.0f}", "1.00"]]
+    rows.append(["2", f"{two:,.0f}", f"{record['efficiency']:.2f}"])
+    return f"{table(rows)}\nLoad of the machine at the end: {record['load'][0]}. {where(record)}"
+
+
+def arithmetic(record: Record | None) -> str:
+    """Write what is computed for many GPUs."""
+    if record is None:
+        return "Not computed.\n"
+    paper = record["arithmetic"]
+    rows = [["GPUs", "reduce, ms", "gather, ms", "ms a step", "efficiency", "samples/s"]]
+    rows += [
+        [
+            *(str(row["gpus"]), f"{row['reduce_ms']:.1f}", f"{row['gather_ms']:.1f}"),
+            *(f"{row['step_ms']:.1f}", f"{row['efficiency']:.2f}", f"{row['samples_per_s']:,}"),
+        ]
+        for row in paper["rows"]
+    ]
+    return (
+        f"{table(rows)}\nFrom {paper['compute_ms']:.1f} ms of compute ({paper['compute']}) and "
+        f"{paper['bytes_reduced'] / 1e6:,.0f} MB of gradients.\n"
+    )
+
+
+def where(record: Record) -> str:
+    """Write on what a record was taken."""
+    made = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    device = f"{record['device']} of " if "device" in record else ""
+    return f"{device}{record['machine']}; {made}; commit {record['commit']}.\n"
+
+
+def read_records(folder: Path = ROOT / "benchmarks" / "results") -> dict[str, Record]:
+    """Read the records that are there, by name."""
+    files = {name: folder / f"{name}.json" for name in RECORDS}
+    return {name: json.loads(f.read_text()) for name, f in files.items() if f.is_file()}
+
+
+if __name__ == "__main__":
+    path = ROOT / "docs" / "performance.md"
+    path.write_text(filled(path.read_text(), read_records()))

@@ -1,0 +1,178 @@
+"""The benchmark of the training step, without timing anything: small sizes, a made-up clock."""
+
+import itertools
+import json
+import runpy
+import sys
+from pathlib import Path
+
+import lightning.pytorch as L
+import program
+import pytest
+import torch
+import training
+import yaml
+from fake_lavis import write_lavis
+
+from benchmarks import peer, presets, rivals, scaling, step
+from benchmarks.calls import counted
+from benchmarks.sizes import CLASS, MASK, StepSize, examples
+
+ROOT = Path(__file__).parent.parent
+TINY = StepSize(
+    4, width=16, layers=1, text_layers=1, fusion_layers=3, image=32, tokens=8, queue=8, embed=8
+)
+MODES = dict(presets.plan("cpu-small").rows)
+
+
+def ours(name: str = "albef") -> rivals.Ours:
+    made = MODES[name].build(TINY, None, "cpu")
+    assert isinstance(made, rivals.Ours)
+    return made
+
+
+def tiny_plan(*names: str) -> presets.Plan:
+    return presets.Plan((TINY,), {name: MODES[name] for name in names}, rounds=1)
+
+
+def test_albef_is_the_overlay():
+    overlay = yaml.safe_load((ROOT / "conf/overlay/albef.yaml").read_text())
+    task = overlay["model"]["init_args"]
+    assert task["contrast"] == {**presets.ALBEF, "hard_steps": 0}
+    assert MODES["albef"].soft_mask == task["soft_mask"]["weight"] == 0
+    assert MODES["albef"].own_draw  # text: {augment: none}
+    assert ours().task.contrast.hard_steps == 0
+
+
+def test_masks_alone_tell_the_second_mode_from_the_first():
+    one, other = MODES["albef"], MODES["masks"]
+    assert vars(one) | {"soft_mask": 1.0} == vars(other)
+
+
+def test_examples_are_masked_captions():
+    batch, again = (examples(TINY, "cpu", own_draw=True) for _ in range(2))
+    assert all(torch.equal(batch[n], again[n]) for n in ("image", "input_ids", "mlm_ids"))
+    flat, at = batch["mlm_ids"].flatten(), batch["mlm_at"]
+    assert (flat == MASK).nonzero().squeeze(1).tolist() == at.tolist()
+    assert torch.equal(batch["input_ids"].flatten()[at], batch["mlm_labels"])
+    assert (batch["input_ids"][:, 0] == CLASS).all()
+    assert torch.equal(batch["input_ids"] == 0, ~batch["attention_mask"])
+    shared = examples(TINY, "cpu", own_draw=False)
+    assert "mlm_ids" not in shared
+    assert torch.equal(shared["input_ids"], batch["mlm_ids"])
+
+
+def test_a_step_learns_and_moves_twins_and_queue():
+    made = ours("softmask")
+    own = [p.clone() for p in made.task.backbone.parameters()]
+    made.step()
+    assert all(
+        not torch.equal(a, b) for a, b in zip(own, made.task.backbone.parameters(), strict=True)
+    )
+    twins = [p.clone() for p in made.task.teacher.parameters()]
+    assert made.task.queue.pointer == 4
+    made.step()
+    moved = zip(twins, made.task.teacher.parameters(), strict=True)
+    assert any(not torch.equal(a, b) for a, b in moved)
+
+
+def test_parts_are_timed_and_left_as_they_were():
+    made, taken = ours("softmask"), {}
+    ticks = itertools.count()
+    with rivals.timed(made.parts(), lambda: float(next(ticks)), taken):
+        made.step()
+        made.step()
+    assert taken == {"cam": 2.0, "twins": 2.0, "optimizer": 2.0}
+    assert not any(name in owner.__dict__ for owner, name in made.parts().values())
+
+
+def test_calls_are_counted_without_views():
+    calls = counted(lambda: torch.ones(2, 3).t().sum().item())
+    assert calls.count["t"] == 1
+    assert calls.works == {"ones": 1, "sum": 1, "_local_scalar_dense": 1}
+    assert calls.waits == 1
+
+
+def test_without_lavis_its_rows_are_not_measured():
+    found = step.measure(tiny_plan("albef", "softmask", "lavis"), 1, None)
+    (batch,) = found["batches"]
+    assert batch["rows"]["lavis"] is None
+    assert found["lavis_over_albef"] is found["masks_over_albef"] is None
+    assert found["softmask_over_albef"] > 0
+    assert batch["rows"]["albef"]["host_syncs"] == 0
+    assert batch["rows"]["albef"]["cam_share"] is None
+    assert batch["rows"]["softmask"]["cam_share"] > 0
+    said = step.report({**found, "device": "x"}, step.GOALS["cpu-small"])
+    assert "LAVIS was not measured: LAVIS_DIR" in said
+    assert "lavis_over_albef     not measured, at least 2 wanted" in said
+
+
+def test_report_says_what_was_missed():
+    found = {"lavis": True, "batches": [], "device": "x", **dict.fromkeys(step.RATIOS, 1.5)}
+    said = step.report(found, step.GOALS["cpu-small"])
+    assert "1.50, at least 2 wanted: missed" in said
+    assert "1.50, at most 1.1 wanted: missed" in said
+
+
+def test_other_models_are_not_compared():
+    step.compare({"albef": ours(), "masks": ours("masks")}, TINY)
+    with pytest.raises(AssertionError, match="lavis trains"):
+        step.compare({"albef": ours(), "lavis": ours()}, TINY)
+
+
+def beside_lavis(folder: Path) -> None:
+    """In a process of its own: LAVIS changes what others import."""
+    found = step.measure(tiny_plan("albef", "lavis"), 1, peer.where())
+    (folder / "found.json").write_text(json.dumps(found))
+
+
+def test_lavis_is_run_from_its_folder(tmp_path):
+    lavis = write_lavis(tmp_path / "wheel", ours().parameters() - 2 * TINY.width)
+    running = program.start(beside_lavis, (tmp_path,), tmp_path / "run", {peer.FOLDER: str(lavis)})
+    ended = program.finish(running)
+    assert ended.code == 0, ended.err
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found["lavis_over_albef"] > 0
+    assert found["batches"][0]["rows"]["lavis"]["host_syncs"] == 1
+
+
+def test_the_gpu_plan_has_all_rows():
+    chosen = presets.plan("gpu")
+    assert [size.batch for size in chosen.sizes] == [64, 128, 256]
+    assert set(chosen.rows) == {
+        *("albef", "masks", "softmask", "lavis", "lavis/tf32", "lavis/bf16"),
+        *("albef/compiled", "masks/compiled", "softmask/compiled"),
+    }
+    assert (chosen.rounds, chosen.warmup, chosen.repeats) == (30, 10, 2)
+
+
+def test_steps_are_written_without_the_first(tmp_path):
+    file = tmp_path / "steps.json"
+    made = training.task()
+    trainer = training.trainer(max_steps=3, callbacks=[scaling.Steps(file, 1)])
+    trainer.fit(made, datamodule=scaling.Same(TINY, 3))
+    assert len(json.loads(file.read_text())) == 2
+    assert isinstance(trainer, L.Trainer)
+
+
+def test_arithmetic_of_many_gpus():
+    found = scaling.arithmetic(100.0)
+    by = {row["gpus"]: row for row in found["rows"]}
+    assert by[8]["reduce_ms"] == pytest.approx(2 * 7 / 8 * 4 * 209_937_725 / 450e9 * 1e3, abs=0.01)
+    assert by[512]["efficiency"] < by[16]["efficiency"] <= by[8]["efficiency"] <= 1
+    assert by[512]["samples_per_s"] < 512 * 64 / 0.1
+    assumed = scaling.arithmetic(None)
+    assert assumed["compute_ms"] == pytest.approx(64 / 0.997, rel=0.01)
+    assert "assumed" in assumed["compute"]
+
+
+def test_page_shows_the_records(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    page = runpy.run_path(str(ROOT / "docs/fill_performance.py"))
+    sys.modules.pop("fill_readme", None)
+    text, records = (ROOT / "docs/performance.md").read_text(), page["read_records"]()
+    assert page["filled"](text, records) == text
+    small = json.loads(json.dumps(records["step-cpu-small"]))
+    small["batches"][0]["rows"]["albef"]["step_ms"] = 123456.0
+    assert "123,456" in page["filled"](text, {**records, "step-cpu-small": small})
+    assert "Steps, MFU, memory: not measured" in page["filled"](text, {})

@@ -1,0 +1,126 @@
+"""Compiled and recomputed blocks give the same numbers under the same names."""
+
+import pytest
+import torch
+import training
+from torch._dynamo.utils import counters
+
+from softmask.callbacks import Blocks
+from softmask.errors import InputError
+from softmask.nn import FusionLayer, checkpoint_blocks, compile_blocks
+
+LENGTHS = (7, 12)
+
+
+def task() -> training.Recorded:
+    """With dropout, whose draws must not change."""
+    return training.alone(training.task({"dropout": 0.1}))
+
+
+def bucket(length: int) -> dict:
+    """A batch whose texts were padded to another length."""
+    given = training.batch()
+    texts = {n: given[n] for n in ("input_ids", "attention_mask")}
+    old = given["input_ids"].shape[1]
+    grown = {n: torch.nn.functional.pad(t, (0, length)) for n, t in texts.items()}
+    at = given["mlm_at"]
+    return given | grown | {"mlm_at": at // old * (old + length) + at % old}
+
+
+def step(made: training.Recorded, given: dict) -> tuple[dict[str, float], dict[str, torch.Tensor]]:
+    made.zero_grad()
+    torch.manual_seed(3)
+    made.training_step(given, 0).backward()
+    grads = {n: p.grad.clone() for n, p in made.named_parameters() if p.grad is not None}
+    return made.steps[-1], grads
+
+
+def assert_equal(one: tuple, other: tuple, tolerance: float) -> None:
+    assert one[0] == pytest.approx(other[0], abs=tolerance, rel=tolerance)
+    assert one[1].keys() == other[1].keys()
+    for name, grad in one[1].items():
+        torch.testing.assert_close(grad, other[1][name], atol=tolerance, rtol=tolerance, msg=name)
+
+
+def test_recomputed_blocks_give_equal_losses_and_gradients_dropout_included():
+    plain = task()
+    made = task()
+    names = list(made.state_dict())
+    checkpoint_blocks(made)
+    assert list(made.state_dict()) == names
+    given = training.batch()
+    assert_equal(step(made, given), step(plain, given), 0.0)
+    assert_equal(step(made, given), step(plain, given), 0.0)
+
+
+def test_recomputed_blocks_keep_less_for_the_backward_pass():
+    def kept(made: training.Recorded) -> int:
+        sizes = []
+        words = made.words.bias.shape[0]  # logits and their table are none of the blocks'
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            sizes.append(0 if words in tensor.shape else tensor.numel())
+            return tensor
+
+        hooks = (keep, lambda t: t)
+        with torch.autograd.graph.saved_tensors_hooks(*hooks):
+            made.training_step(training.batch(), 0)
+        return sum(sizes)
+
+    plain = task()
+    made = task()
+    checkpoint_blocks(made)
+    assert kept(made) < 0.8 * kept(plain)
+
+
+def test_recomputing_runs_trained_layers_twice_and_twins_once():
+    made = task()
+    checkpoint_blocks(made)
+    runs = {"own": 0, "twin": 0}
+    for name, part in {"own": made.backbone, "twin": made.teacher}.items():
+        layer = next(m for m in part.modules() if isinstance(m, FusionLayer)).words
+
+        def count(*_: object, name: str = name) -> None:
+            runs[name] += 1
+
+        layer.register_forward_pre_hook(count)
+    made.soft_mask = training.SoftMasking(layer=1, weight=0.0)
+    made.training_step(training.batch(), 0).backward()
+    assert runs["twin"] == 1
+    assert runs["own"] >= 4
+
+
+def test_compiled_blocks_are_whole_graphs_and_are_not_compiled_again_for_other_lengths():
+    torch._dynamo.reset()
+    plain = task()
+    made = task()
+    names = list(made.state_dict())
+    compile_blocks(made, backend="aot_eager")
+    assert list(made.state_dict()) == names
+    assert_equal(step(made, training.batch()), step(plain, training.batch()), 1e-5)
+    assert_equal(step(made, bucket(1)), step(plain, bucket(1)), 1e-5)
+    graphs = counters["stats"]["unique_graphs"]
+    assert graphs > 4  # each kind, with gradients and without
+    for length in LENGTHS:
+        given = bucket(length)
+        assert_equal(step(made, given), step(plain, given), 1e-5)
+    assert counters["stats"]["unique_graphs"] == graphs
+    assert not counters["graph_break"]
+    torch._dynamo.reset()
+
+
+def test_blocks_are_changed_once_and_one_way():
+    made = task()
+    callback = Blocks(checkpointed=True)
+    callback.setup(made.trainer, made, "fit")
+    forward = made.backbone.fusion.layers[0].forward
+    callback.setup(made.trainer, made, "test")
+    assert made.backbone.fusion.layers[0].forward is forward
+    with pytest.raises(InputError, match=r"blocks\.compiled and blocks\.checkpointed"):
+        Blocks(compiled=True, checkpointed=True)
+
+
+def test_blocks_are_left_alone_unless_asked():
+    made = task()
+    Blocks().setup(made.trainer, made, "fit")
+    assert not any("forward" in module.__dict__ for module in made.modules())
