@@ -35,7 +35,7 @@ class ClassData(PicturedData):
     Args:
         classes: the names; or a file of them: a text with one on each line, or JSON, a list of them
             or an object of names by label, as {"n01440764": "tench"}. A sample's label is a label,
-            else a name's place in the list, from 0.
+            else a name's place in the list, from 0, unless labels are numbers themselves.
         val: shards to validate.
         test: shards to test.
         predict: shards to predict; they need no labels.
@@ -142,6 +142,8 @@ class MakeClassified(Maker):
     def __init__(self, reader: Reader, labels: Sequence[str]) -> None:
         self.reader = reader
         self.places = {label: place for place, label in enumerate(labels)}
+        # "0" beside the labels 1 to 10 is a mistake, not the first of them.
+        self.numbered = any(label.isdecimal() for label in labels)
 
     def item(self, sample: Sample, epoch: int) -> ImageItem:
         """Read a picture and its label, or raise BadSample."""
@@ -170,7 +172,8 @@ class MakeClassified(Maker):
         if text in self.places:
             return self.places[text]
         # Tables hold numbers as texts.
-        if not isinstance(label, bool) and text.isdecimal() and int(text) < len(self.places):
+        number = not self.numbered and not isinstance(label, bool) and text.isdecimal()
+        if number and int(text) < len(self.places):
             return int(text)
         raise BadSample(
             Reason.BAD_LABEL,

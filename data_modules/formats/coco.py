@@ -1,9 +1,10 @@
 """COCO's captions_*.json: {"images": [{id, file_name}], "annotations": [{image_id, caption}]}."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Collection
 from pathlib import Path
 
-from data_modules.formats.group import Group, Rows, check_captions, load_json
+from data_modules.formats.group import Group, Rows, by_id, check_captions, load_json
 from softmask.errors import InputError
 
 
@@ -17,12 +18,14 @@ def read_coco(file: Path) -> Rows:
     if not isinstance(tree, dict):
         raise _other(file, "its outermost value is no object")
     try:
-        names = {image["id"]: image["file_name"] for image in tree["images"]}
+        listed = ((image["id"], image["file_name"]) for image in tree["images"])
+        names = by_id(listed, f"The pictures of {file}")
         captions = defaultdict(list)
         for row in tree["annotations"]:
             captions[row["image_id"]].append(row["caption"])
     except (KeyError, TypeError) as error:
         raise _other(file, f"it lacks {error}") from error
+    _refuse_repeated(names.values(), file)
     lost = captions.keys() - names.keys()
     if lost:
         raise InputError(
@@ -36,6 +39,15 @@ def read_coco(file: Path) -> Rows:
             place = f"The picture {number} of {file}"
             texts = check_captions(captions[number], place)
             yield place, Group(str(name), texts, None, {"coco_id": number})
+
+
+def _refuse_repeated(names: Collection[object], file: Path) -> None:
+    name, count = Counter(map(str, names)).most_common(1)[0] if names else ("", 0)
+    if count > 1:
+        raise InputError(
+            f"{file} lists the picture {name!r} under {count} ids: give each picture one id, that "
+            f"of its captions."
+        )
 
 
 def _other(file: Path, reason: str) -> InputError:

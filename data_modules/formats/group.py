@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from softmask.errors import InputError
+
+Value = TypeVar("Value")
 
 
 class Stored(NamedTuple):
@@ -81,6 +83,28 @@ def check_captions(captions: object, place: str) -> list[str]:
     if not isinstance(captions, list) or not captions or not all(map(is_text, captions)):
         raise InputError(f"{place} has an empty caption: fill it in or remove the row.")
     return list(captions)
+
+
+def by_id(rows: Iterable[tuple[object, Value]], what: str) -> dict[object, Value]:
+    """Give rows by their ids; one that is there again in the same words counts once.
+
+    Args:
+        rows: ids with what they stand for.
+        what: the rows are, and of which file, for an error.
+
+    Raises:
+        InputError: an id stands for two things, or can be none.
+    """
+    found: dict[object, Value] = {}
+    for number, value in rows:
+        if not isinstance(number, int | str):
+            raise InputError(f"{what} have the id {number!r:.80}: give each a number.")
+        if found.setdefault(number, value) != value:
+            raise InputError(
+                f"{what} have the id {number!r} twice, for different things: nobody knows which of "
+                f"them is meant, so mend the file."
+            )
+    return found
 
 
 def is_text(value: object) -> bool:

@@ -35,8 +35,8 @@ def read_karpathy(file: Path) -> Rows:
 def _group(image: dict[str, Any], place: str) -> Group:
     # COCO has its pictures in two folders, Flickr in one.
     name = "/".join(part for part in (image.get("filepath"), image["filename"]) if part)
-    # Some sentences end in a line break.
-    captions = [sentence["raw"].strip() for sentence in image["sentences"]]
+    captions = check_captions([sentence["raw"] for sentence in image["sentences"]], place)
     meta = {"coco_id": image["cocoid"]} if "cocoid" in image else {}
     split = SPLITS.get(image["split"], image["split"])
-    return Group(name, check_captions(captions, place), split, meta)
+    # Some sentences end in a line break.
+    return Group(name, [text.strip() for text in captions], split, meta)

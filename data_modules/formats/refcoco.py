@@ -5,11 +5,11 @@ raw, sent_id, tokens}], ...}; instances.json, COCO's; and maybe dets.json, {imag
 height, ...], ...]}, the boxes that ALBEF ranks.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from data_modules.formats.group import Group, Rows, is_text, load_json
+from data_modules.formats.group import Group, Rows, by_id, is_text, load_json
 from data_modules.formats.unpickle import load_plain_pickle
 from softmask.errors import InputError
 
@@ -21,8 +21,8 @@ FOLDERS = {"train": "train", "val": "val", "test": "test", "testA": "test", "tes
 class _Instances(NamedTuple):
     """What instances.json and dets.json say, by their ids."""
 
-    images: Mapping[int, Mapping[str, Any]]
-    boxes: Mapping[int, list[float]]
+    images: Mapping[object, Mapping[str, Any]]
+    boxes: Mapping[object, tuple[list[float], int]]  # with their images' ids
     detections: Mapping[str, list[list[float]]]
 
 
@@ -42,6 +42,7 @@ def read_refcoco(place: Path) -> Rows:
     if not isinstance(refs, list) or not refs:
         raise InputError(f"{file} holds no list of references: give REFER's refs(...).p.")
     known = _instances(file.parent)
+    judged: set[str] = set()
     seen: set[object] = set()
     for number, ref in enumerate(refs, start=1):
         where = f"The reference {number} of {file}"
@@ -52,11 +53,14 @@ def read_refcoco(place: Path) -> Rows:
                 )
             seen.add(ref["ref_id"])
             yield from ((where, group) for group in _groups(ref, known, where))
+            if ref["split"] != "train":
+                judged.add(str(ref["image_id"]))
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{where} is not as REFER has them ({type(error).__name__}: {error}): give a "
                 f"refs(...).p and the instances.json that came with it."
             ) from error
+    _tell_bare(judged, known, file.parent)
 
 
 def _refs_file(place: Path) -> Path:
@@ -75,8 +79,12 @@ def _instances(folder: Path) -> _Instances:
     file = folder / "instances.json"
     tree = load_json(file)
     try:
-        images = {image["id"]: image for image in tree["images"]}  # type: ignore[index]
-        boxes = {one["id"]: one["bbox"] for one in tree["annotations"]}  # type: ignore[index]
+        pictures, marks = tree["images"], tree["annotations"]  # type: ignore[index]
+        images = by_id(((one["id"], one) for one in pictures), f"The images of {file}")
+        boxes = by_id(
+            ((one["id"], (one["bbox"], one["image_id"])) for one in marks),
+            f"The annotations of {file}",
+        )
     except (KeyError, TypeError) as error:
         raise InputError(
             f"{file} holds no instances of COCO (it lacks {error}): give the one that came with "
@@ -96,18 +104,40 @@ def _groups(ref: Mapping[str, Any], known: _Instances, where: str) -> Iterator[G
     if part not in FOLDERS:
         raise InputError(f"{where} is in the split {part!r}: use one of {', '.join(FOLDERS)}.")
     image = known.images[ref["image_id"]]
+    box, seen_in = known.boxes[ref["ann_id"]]
+    if seen_in != ref["image_id"]:
+        raise InputError(
+            f"{where} is of the image {ref['image_id']}, but its box, the annotation "
+            f"{ref['ann_id']}, of the image {seen_in}: give the instances.json that came with it."
+        )
     meta = {
         "ref_id": ref["ref_id"],
-        "box": known.boxes[ref["ann_id"]],
+        "box": box,
         "size": [image["width"], image["height"]],
         "split": part,
     }
     if part != "train" and known.detections:
         # Four numbers are the box; scores and classes follow.
-        meta["detections"] = [box[:4] for box in known.detections.get(str(image["id"]), [])]
+        found = known.detections.get(str(image["id"]), [])
+        if not isinstance(found, list) or not all(isinstance(box, list) for box in found):
+            raise InputError(
+                f"dets.json has {found!r:.80} for the image {image['id']}: give each image a list "
+                f"of boxes [x, y, width, height], as ALBEF's file has them."
+            )
+        meta["detections"] = [box[:4] for box in found]
     for sentence in ref["sentences"]:
         text = sentence.get("sent") or sentence["raw"]
         if not is_text(text):
             raise InputError(f"{where} has an empty sentence: fill it in or remove it.")
         said = {**meta, "sent_id": sentence["sent_id"]}
         yield Group(str(image["file_name"]), [text], FOLDERS[part], said, apart=True)
+
+
+def _tell_bare(images: Set[str], known: _Instances, folder: Path) -> None:
+    """Say for how many pictures to evaluate there is no box to choose."""
+    bare = sorted(name for name in images if not known.detections.get(name))
+    if bare and known.detections:
+        print(
+            f"{folder / 'dets.json'} has no boxes for {len(bare)} of {len(images)} pictures to "
+            f"evaluate, the first is {bare[0]}: their expressions will count as missed"
+        )

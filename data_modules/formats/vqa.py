@@ -8,13 +8,16 @@
 from pathlib import Path
 from typing import Any
 
-from data_modules.formats.group import Group, Rows, check_captions, is_text, load_json
+from data_modules.formats.group import Group, Rows, by_id, check_captions, is_text, load_json
 from data_modules.formats.rows import Row, split_in, task_rows
 from softmask.errors import InputError
 
 ADVICE = "give v2_OpenEnded_mscoco_*_questions.json with its annotations beside it"
 DEV = "test-dev"
 """A part of the test questions, of the same pictures."""
+
+Answers = dict[object, tuple[int, Row]]
+"""The image and what is known of each question, by its id."""
 
 
 def read_vqa(file: Path) -> Rows:
@@ -61,11 +64,13 @@ def read_albef_vqa(file: Path) -> Rows:
         yield place, Group(row["image"], captions, split, meta, apart=True)
 
 
-def _official(row: Row, place: str, subset: str, answers: dict[object, Row] | None) -> Group:
+def _official(row: Row, place: str, subset: str, answers: Answers | None) -> Group:
     try:
         number, image, captions = row["question_id"], int(row["image_id"]), [row["question"]]
     except (KeyError, TypeError, ValueError) as error:
         raise InputError(f"{place} lacks {error}: {ADVICE}.") from error
+    if type(number) is not int:
+        raise InputError(f"{place} has the question_id {number!r:.80}: give a whole number.")
     folder = subset.replace(DEV, "test")
     meta = {"question_id": number, "dataset": "vqa"}
     if answers is not None:
@@ -73,12 +78,18 @@ def _official(row: Row, place: str, subset: str, answers: dict[object, Row] | No
             raise InputError(
                 f"{place}, {number}, has no annotation: give the files of one release."
             )
-        meta |= answers[number]
+        seen_in, known = answers[number]
+        if seen_in != image:
+            raise InputError(
+                f"{place}, {number}, is about the image {image}, but its annotation about "
+                f"{seen_in}: give the files of one release."
+            )
+        meta |= known
     name = f"{folder}/COCO_{folder}_{image:012d}.jpg"
     return Group(name, check_captions(captions, place), split_in(folder), meta, apart=True)
 
 
-def _annotations(file: Path, subset: str) -> dict[object, Row] | None:
+def _annotations(file: Path, subset: str) -> Answers | None:
     """Give what is known of each question, by its id; None of a test that has no answers."""
     beside = file.with_name(
         file.name.replace("OpenEnded_", "").replace("_questions", "_annotations")
@@ -89,17 +100,19 @@ def _annotations(file: Path, subset: str) -> dict[object, Row] | None:
         raise InputError(f"The answers to {file} are not in {beside.name} beside it: {ADVICE}.")
     tree = load_json(beside)
     try:
-        return {row["question_id"]: _known(row, beside) for row in tree["annotations"]}  # type: ignore[index]
-    except (KeyError, TypeError) as error:
+        rows = tree["annotations"]  # type: ignore[index]
+        known = ((row["question_id"], _known(row, beside)) for row in rows)
+        return by_id(known, f"The annotations of {beside}")
+    except (KeyError, TypeError, ValueError) as error:
         raise InputError(
             f"{beside} holds no annotations of VQA (it lacks {error}): {ADVICE}."
         ) from error
 
 
-def _known(row: Row, file: Path) -> Row:
+def _known(row: Row, file: Path) -> tuple[int, Row]:
     said = _texts([one["answer"] for one in row["answers"]], f"{row['question_id']} of {file}")
     types: Row = {name: row[name] for name in ("question_type", "answer_type") if name in row}
-    return {"answers": said, **types}
+    return int(row["image_id"]), {"answers": said, **types}
 
 
 def _texts(answers: list[Any], place: str) -> list[str]:

@@ -24,6 +24,28 @@ NAMES = [f"{number:012d}.jpg" for number in range(6)]
             "coco",
             "captions for 1 pictures that it does not list, the first is image_id 7",
         ),
+        (
+            '{"images": [{"id": 1, "file_name": "a"}, {"id": 1, "file_name": "b"}], '
+            '"annotations": [{"image_id": 1, "caption": "x"}]}',
+            "coco",
+            "The pictures of .* have the id 1 twice, for different things",
+        ),
+        (
+            '{"images": [{"id": 1, "file_name": "a"}, {"id": 2, "file_name": "a"}], '
+            '"annotations": [{"image_id": 1, "caption": "x"}]}',
+            "coco",
+            "lists the picture 'a' under 2 ids",
+        ),
+        (
+            '{"images": [{"id": [1], "file_name": "a"}], "annotations": []}',
+            "coco",
+            r"The pictures of .* have the id \[1\]: give each a number",
+        ),
+        (
+            '{"images": [{"filename": "a", "split": "test", "sentences": [{"raw": 5}]}]}',
+            "karpathy",
+            "The picture 1 of .* has an empty caption",
+        ),
         ('{"images": [{"filename": "a"}]}', "karpathy", "lacks 'sentences'"),
         ("[]", "karpathy", "no file of Karpathy's splits"),
         (

@@ -129,6 +129,10 @@ def test_albefs_lists(tmp_path):
             assert notes.get("answers") == ([answer] if isinstance(answer, str) else answer)
 
 
+def answered(question, image, said="yes"):
+    return {"question_id": question, "image_id": image, "answers": [{"answer": said}]}
+
+
 def broken(tmp_path, questions=None, annotations=None, subset="train2014"):
     rows = write_official(tmp_path / "a", "train2014", 2)
     file = tmp_path / "a" / "v2_OpenEnded_mscoco_train2014_questions.json"
@@ -160,6 +164,22 @@ def broken(tmp_path, questions=None, annotations=None, subset="train2014"):
         (
             {"annotations": {"annotations": [{"question_id": 1, "answers": [{"answer": 3}]}]}},
             r"1 of .* has the answers \[3\]",
+        ),
+        (
+            {"annotations": {"annotations": [answered(1000, 1), answered(1000, 1, "no")]}},
+            "annotations of .* the id 1000 twice",
+        ),
+        (
+            {"annotations": {"annotations": [answered(1000, 2)]}},
+            "Question 1 of .*, 1000, is about the image 1, but its annotation about 2",
+        ),
+        (
+            {"questions": [{"question_id": [1], "image_id": 1, "question": "x"}]},
+            r"Question 1 of .* question_id \[1\]: give a whole number",
+        ),
+        (
+            {"questions": [{"question_id": "1", "image_id": 1, "question": "x"}]},
+            "Question 1 of .* question_id '1': give a whole number",
         ),
     ],
 )

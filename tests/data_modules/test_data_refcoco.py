@@ -145,6 +145,10 @@ def edited(**changes):
         (edited(ann_id=1), "reference 2 of .* not as REFER has them .KeyError: 1"),
         (edited(sentences=None), "reference 2 of .* not as REFER has them"),
         (edited(sentences=[{"sent": "", "raw": " ", "sent_id": 0}]), "2 of .* an empty sentence"),
+        (
+            edited(ann_id=7000),
+            "reference 2 of .* the annotation 7000, of the image",
+        ),
         ([3], "reference 1 of .* not as REFER has them"),
         ([], "holds no list of references"),
         ({"a": 1}, "holds no list of references"),
@@ -167,6 +171,34 @@ def test_wrong_companions_are_named(tmp_path):
         read_annotations(folder)
     (folder / "instances.json").unlink()
     with pytest.raises(InputError, match=r"instances\.json cannot be read"):
+        read_annotations(folder)
+
+
+@pytest.mark.parametrize(
+    ("rows", "changes"), [("images", {"width": 9}), ("annotations", {"bbox": [1]})]
+)
+def test_an_id_for_two_things_is_refused(tmp_path, rows, changes):
+    folder = write_refer(tmp_path)
+    file = folder / "instances.json"
+    tree = json.loads(file.read_text())
+    first = tree[rows][0]
+    file.write_text(json.dumps({**tree, rows: [*tree[rows], first]}))
+    assert len(read_annotations(folder)) == 12  # the same again does no harm
+    file.write_text(json.dumps({**tree, rows: [*tree[rows], {**first, **changes}]}))
+    with pytest.raises(InputError, match=f"The {rows} of .* have the id {first['id']} twice"):
+        read_annotations(folder)
+
+
+def test_pictures_without_detections_are_counted(tmp_path, capsys):
+    folder = write_refer(tmp_path)
+    found = json.loads((folder / "dets.json").read_text())
+    bare = str(reference(3, "val")["image_id"])
+    (folder / "dets.json").write_text(json.dumps({k: v for k, v in found.items() if k != bare}))
+    assert len(read_annotations(folder)) == 12
+    out = capsys.readouterr().out
+    assert f"no boxes for 1 of 3 pictures to evaluate, the first is {bare}" in out
+    (folder / "dets.json").write_text(json.dumps({bare: [{"box": [1, 2, 3, 4]}]}))
+    with pytest.raises(InputError, match=r"dets\.json has .* for the image"):
         read_annotations(folder)
 
 

@@ -12,6 +12,7 @@ from fake import SHAPES, fake_pairs
 from data_modules import ClassData, PretrainData
 from data_modules.classes import read_classes
 from data_modules.pictured import Reader
+from data_modules.reasons import BadSample
 from data_modules.shards import Sample
 from data_modules.text import Text, TextOptions
 from data_modules.write import write_shards
@@ -136,6 +137,16 @@ def test_a_label_that_is_no_class_is_refused_by_name(tmp_path, label, says):
         training.trainer().validate(task(), datamodule=data(str(tmp_path)), verbose=False)
     if label is None:
         assert training.trainer().predict(task(), datamodule=data(str(tmp_path)))
+
+
+def test_a_number_beside_numbered_labels_is_no_place(tmp_path):
+    """Labels from 1 and data from 0: every picture would silently count for another class."""
+    (tmp_path / "c.json").write_text(json.dumps({"1": "circle", "2": "cross"}))
+    maker = ClassData(str(tmp_path / "c.json")).make_evaluation()
+    assert [maker.place(label) for label in (1, "2")] == [0, 1]
+    with pytest.raises(BadSample, match="label '0', which is none of the 2 classes"):
+        maker.place(0)
+    assert ClassData(["circle", "cross"]).make_evaluation().place(0) == 0
 
 
 def test_classes_are_read_from_any_list(tmp_path):
