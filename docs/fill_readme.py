@@ -1,7 +1,9 @@
-"""Writes the demo's recorded result, docs/results/demo/report.json, into README.md."""
+"""Writes the recorded results of both demos, docs/results, into README.md."""
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from softmask.tables import recall_table
 
@@ -25,7 +27,36 @@ def filled(readme: str, report: dict[str, object]) -> str:
     return between(readme, "demo", said)
 
 
+def filled_tasks(
+    readme: str, tasks: Mapping[str, Mapping[str, object]], pretraining: Mapping[str, object]
+) -> str:
+    """Put the figures of `make demo-tasks` between the marks of a README.
+
+    Args:
+        readme: its text.
+        tasks: of tasks.json.
+        pretraining: its report.
+    """
+    seconds = [float(str(each["seconds"])) for each in tasks.values()]
+    minutes = (float(str(pretraining["train_seconds"])) + sum(seconds)) / 60
+    said = (
+        f"All trainings took {minutes:.0f} minutes on two CPU cores. In percent:\n\n"
+        "| task | figure | chance | from scratch | pretrained |\n|---|---|---|---|---|\n"
+    )
+    for name, each in tasks.items():
+        shares = (100 * float(str(each[key])) for key in ("chance", "scratch", "value"))
+        cells = [f"`{name}`", str(each["metric"]), *(f"{share:.1f}" for share in shares)]
+        said += f"| {' | '.join(cells)} |\n"
+    return between(readme, "tasks", said)
+
+
+def read(place: str) -> dict[str, Any]:
+    """A recorded result."""
+    found: dict[str, Any] = json.loads((ROOT / "docs/results" / place).read_text())
+    return found
+
+
 if __name__ == "__main__":
-    recorded = json.loads((ROOT / "docs/results/demo/report.json").read_text())
     path = ROOT / "README.md"
-    path.write_text(filled(path.read_text(), recorded))
+    text = filled(path.read_text(), read("demo/report.json"))
+    path.write_text(filled_tasks(text, read("tasks/tasks.json"), read("tasks/pretrain.json")))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import yaml
 
+from benchmarks.tasks import FIGURES
 from softmask.backbone import Backbone
 from softmask.nn import FusionEncoder, ImageEncoder, TextEncoder
 from softmask.tasks import PretrainTask, SoftMasking
@@ -19,6 +20,22 @@ def test_readme_shows_the_recorded_result():
     readme = (ROOT / "README.md").read_text()
     assert filled(readme, report) == readme
     assert filled(readme, {**report, "steps": -1}) != readme
+
+
+def test_readme_shows_the_recorded_tasks():
+    page = runpy.run_path(str(ROOT / "docs/fill_readme.py"))
+    tasks, pretraining = page["read"]("tasks/tasks.json"), page["read"]("tasks/pretrain.json")
+    readme = (ROOT / "README.md").read_text()
+    assert page["filled_tasks"](readme, tasks, pretraining) == readme
+    other = {**tasks, "vqa": {**tasks["vqa"], "value": 0.123}}
+    assert "12.3" in page["filled_tasks"](readme, other, pretraining)
+
+
+def test_the_recorded_tasks_are_of_these_recipes():
+    page = runpy.run_path(str(ROOT / "docs/fill_readme.py"))
+    recipe = yaml.safe_load((ROOT / "conf/demo/pretrain.yaml").read_text())
+    assert page["read"]("tasks/pretrain.json")["steps"] == recipe["trainer"]["max_steps"]
+    assert set(page["read"]("tasks/tasks.json")) == set(FIGURES)
 
 
 def test_the_recorded_run_is_of_this_recipe():

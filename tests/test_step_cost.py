@@ -160,7 +160,7 @@ def deep(dropout: float) -> PretrainTask:
     return training.alone(PretrainTask(parts, contrast=Contrast(queue_size=8)).train())
 
 
-@pytest.mark.parametrize(("dropout", "most"), [(0.0, 3490), (0.1, 4400)])
+@pytest.mark.parametrize(("dropout", "most"), [(0.0, 3490), (0.1, 5200)])
 def test_calls_of_a_step_of_all_layers(dropout, most):
     """3,490 is half of what LAVIS's ALBEF calls. A CPU has no fused kernels of dropout, which is
     spelled out there in a dozen calls for each attention: that is the difference.

@@ -61,6 +61,13 @@ def test_iou_of_known_boxes(one, other, iou):
         assert box_iou(*map(torch.tensor, pair)).item() == pytest.approx(iou)
 
 
+def test_edges_of_boxes_are_those_of_the_decimals():
+    """9.8 + 78.2 is 88, but a little less in float32: int() would cut a column off."""
+    boxes = torch.tensor([[9.8, 0, 78.2, 1], [348.46, 0, 4.54, 1], [260.55, 0, 252.45, 1]])
+    sums = box_scores(torch.ones(1, 600), boxes, power=0.0)
+    assert sums.tolist() == [88 - 9, 353 - 348, 513 - 260]
+
+
 def slow_scores(saliency, boxes, power):
     """The official evaluation, pixel by pixel."""
     scores = []
