@@ -58,6 +58,7 @@ def write_coco(file: Path, names: Sequence[str], silent: Sequence[str] = ()) -> 
         for way in range(2)
         for n in reversed(range(len(names)))
     ]
+    annotations += annotations[:1]  # the same once more is said once
     info = {"description": "COCO 2017 Dataset", "url": "http://cocodataset.org", "version": "1.0"}
     licenses = [{"url": "http://creativecommons.org/", "id": 4, "name": "Attribution License"}]
     tree = {"info": info, "licenses": licenses, "images": images, "annotations": annotations}

@@ -7,6 +7,7 @@ import pytest
 import tiny
 import torch
 
+from softmask.errors import InputError
 from softmask.gallery import Gallery, Gathered
 from softmask.metrics import recall_at_k
 from softmask.nn import Matcher
@@ -16,6 +17,7 @@ from softmask.tasks import Evaluation
 # Samples by place in the data set: the image of each and how many captions it brings. Images 0, 10
 # and 30 come in several samples, as in tables of pairs.
 IMAGE = torch.tensor([0, 0, 10, 10, 2, 30, 4, 5, 30, 6])
+SAMPLE_ID = IMAGE
 CAPTIONS = torch.tensor([1, 2, 1, 3, 1, 1, 5, 1, 1, 2])
 # By text: two captions twice.
 TEXT_ID = torch.tensor([7, 1, 2, 3, 7, 9, 10, 4, 50, 6, 70, 8, 11, 12, 13, 14, 15, 16])
@@ -36,7 +38,7 @@ def batch_of(places):
         "input_ids": ids[texts, :longest],
         "attention_mask": mask[texts, :longest],
         "image_row": torch.arange(len(places)).repeat_interleave(CAPTIONS[places]),
-        "image_id": IMAGE[places],
+        "image_id": SAMPLE_ID[places],
         "text_id": TEXT_ID[texts],
         "position": places,
     }
@@ -99,6 +101,13 @@ def test_every_image_and_text_counts_once_in_order_of_its_place(alone):
     assert sorted(gathered.tokens) == list(range(7))
     found = gathered.image_id[gathered.text_image()]
     assert found.tolist() == gathered.text_image_id.tolist()
+
+
+@pytest.mark.parametrize("world", [1, 2])
+def test_two_pictures_of_one_id_are_refused_by_their_places(monkeypatch, world):
+    monkeypatch.setattr(f"{__name__}.SAMPLE_ID", torch.where(IMAGE == 5, 2, IMAGE))
+    with pytest.raises(InputError, match=r"1 samples have .* is sample 7 .* has that of sample 4:"):
+        on_ranks(world)
 
 
 def test_encodings_stay_with_their_sample(alone):

@@ -21,8 +21,12 @@ def read_coco(file: Path) -> Rows:
         listed = ((image["id"], image["file_name"]) for image in tree["images"])
         names = by_id(listed, f"The pictures of {file}")
         captions = defaultdict(list)
-        for row in tree["annotations"]:
-            captions[row["image_id"]].append(row["caption"])
+        said = (
+            (row.get("id", f"row {number}"), (row["image_id"], row["caption"]))
+            for number, row in enumerate(tree["annotations"])
+        )
+        for number, caption in by_id(said, f"The annotations of {file}").values():
+            captions[number].append(caption)
     except (KeyError, TypeError) as error:
         raise _other(file, f"it lacks {error}") from error
     _refuse_repeated(names.values(), file)

@@ -12,10 +12,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from softmask.batch import CaptionedBatch
+from softmask.errors import InputError
 from softmask.rows import Rows, first_of_each
 
 Gather = Callable[[Tensor], Tensor]
 """Stacks the rows of all ranks, equal in number on each."""
+
+SAME_PICTURE = 0.98
+"""Cosine of an image's features with themselves, encoded again: other batch, precision or JPEG."""
 
 
 @dataclass
@@ -110,9 +114,13 @@ class Gallery:
 
         Args:
             gather: stacks the rows of all ranks, equal in number on each.
+
+        Raises:
+            InputError: two pictures that do not look alike have one id.
         """
         images, texts = self._images.gather(gather), self._gather_texts(gather)
         once = first_of_each(images["image_id"])
+        _check_ids(images, once)
         places = images["position"][once].tolist()
         # A place may be held by two ranks: the one whose row counts judges it.
         mine = (images["rank"][once] == self.rank).nonzero().squeeze(1).tolist()
@@ -148,6 +156,22 @@ class Gallery:
         rows = Rows()
         rows.add(columns.pop("of") * most + columns.pop("turn"), columns)
         return rows.gather(gather)
+
+
+def _check_ids(images: dict[str, Tensor], once: Tensor) -> None:
+    """Refuse to drop a picture, and to give its captions to another, because of its id."""
+    known, order = images["image_id"][once].sort()
+    kept = once[order[torch.searchsorted(known, images["image_id"])]]
+    alike = F.cosine_similarity(images["image"].float(), images["image"][kept].float())
+    other = (alike < SAME_PICTURE).nonzero().flatten()
+    if len(other):
+        place = images["position"]
+        first, second = int(place[kept[other[0]]]), int(place[other[0]])
+        raise InputError(
+            f"{len(other)} samples have the image_id of another picture, the first is sample "
+            f"{second} of the data, which has that of sample {first}: give each picture one of its "
+            f"own, for captions of one image_id count as right for one picture."
+        )
 
 
 def _widen(rows: Tensor, length: int) -> Tensor:

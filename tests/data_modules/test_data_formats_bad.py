@@ -37,6 +37,12 @@ NAMES = [f"{number:012d}.jpg" for number in range(6)]
             "lists the picture 'a' under 2 ids",
         ),
         (
+            '{"images": [{"id": 1, "file_name": "a"}], "annotations": '
+            '[{"id": 5, "image_id": 1, "caption": "x"}, {"id": 5, "image_id": 1, "caption": "y"}]}',
+            "coco",
+            "The annotations of .* have the id 5 twice, for different things",
+        ),
+        (
             '{"images": [{"id": [1], "file_name": "a"}], "annotations": []}',
             "coco",
             r"The pictures of .* have the id \[1\]: give each a number",

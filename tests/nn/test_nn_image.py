@@ -70,6 +70,29 @@ def test_positions_have_the_size_of_the_image(size, patch, side):
     assert own(torch.zeros(1, 3, size, size)).shape == (1, 1 + side * side, 12)
 
 
+def test_fresh_positions_are_waves_that_tell_rows_and_columns():
+    own = ImageEncoder(TINY, image_size=128, width=96, depth=1, heads=2)
+    positions = own.vit.pos_embed[0]
+    assert not positions[0].any()  # the class token is nowhere
+    grid = positions[1:].unflatten(0, (8, 8))
+    assert grid.square().mean().sqrt().item() == pytest.approx(0.5**0.5, abs=1e-4)
+    rows, columns = grid.unflatten(-1, (2, 2, 24)).transpose(2, 3).flatten(3).unbind(dim=2)
+    assert (rows == rows[:, :1]).all()
+    assert (columns == columns[:1]).all()
+    for axis in (rows[:, 0], columns[0]):
+        apart = torch.cdist(axis, axis)
+        assert (apart[0].diff() > 0).all()  # the farther, the less alike
+        torch.testing.assert_close(apart.diagonal(1), apart[0, 1].expand(7))  # the same everywhere
+    waves = rows[:, 0].square().unflatten(1, (2, 24)).sum(dim=1)
+    torch.testing.assert_close(waves, torch.ones(8, 24))  # sine and cosine of one phase
+
+
+def test_fresh_positions_fill_a_width_that_four_does_not_divide_but_for_the_rest():
+    positions = ImageEncoder(TINY, image_size=64, width=6, depth=1, heads=2).vit.pos_embed[0, 1:]
+    assert positions[:, :4].any()
+    assert not positions[:, 4:].any()
+
+
 def test_pretrained_positions_are_resampled(cache):
     vit = timm.create_model(TINY, num_classes=0)
     ramp = torch.arange(14.0).repeat(14)  # grows from left to right
