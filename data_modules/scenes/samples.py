@@ -31,6 +31,7 @@ class Template(NamedTuple):
 
     make: Make
     size: int  # of its groups
+    level: int = 1  # the first that has it
 
 
 class Place(NamedTuple):
@@ -60,6 +61,10 @@ class Task(NamedTuple):
     templates: tuple[Template, ...]
     ids: Callable[[Place], dict[str, object]]
     """What names a sample in its json."""
+
+    def at(self, level: int) -> "Task":
+        """Give the task with the templates of a level."""
+        return self._replace(templates=tuple(x for x in self.templates if x.level <= level))
 
     @property
     def round(self) -> int:

@@ -79,7 +79,8 @@ def write_scenes(
         scenes: training samples of a task, rounded up to whole rounds of its templates.
         held_out: samples of val and of test each, rounded up as well.
         level: 1 knows 24 things, two or three in a picture; 2 some 150, up to four; 3 all drawings
-            of the demo corpus, up to six.
+            of the demo corpus, up to six. Statements about two pictures compare numbers and places
+            from 2 on.
         size: side of the pictures in pixels.
         seed: of all that is drawn by lot.
         workers: processes; 0 does all in this one.
@@ -132,6 +133,11 @@ def write_job(job: Job) -> tuple[Path, Shard]:
     return job.file, write_shard(_pairs(job), job.folder, job.file.name)
 
 
+def tasks_at(level: int) -> dict[str, Task]:
+    """Give the tasks by name as a level has them."""
+    return {name: task.at(level) for name, task in TASKS.items()}
+
+
 def places(task: Task, split: str, options: Options) -> list[Place]:
     """List a split's places: whole rounds, so that labels are balanced."""
     wanted = options.scenes if split == TRAIN else options.held_out
@@ -141,14 +147,16 @@ def places(task: Task, split: str, options: Options) -> list[Place]:
 def _jobs(
     output: Path, task: str, split: str, options: Options, things: tuple[Thing, ...]
 ) -> list[Job]:
-    shards = -(-len(places(TASKS[task], split, options)) // SHARD_SIZE)
+    shards = -(-len(places(tasks_at(options.level)[task], split, options)) // SHARD_SIZE)
     return [Job(output, task, split, number, options, things) for number in range(shards)]
 
 
 def _write_shards(jobs: Sequence[Job], workers: int) -> dict[Path, Shard]:
     shards = {}
     total = sum(
-        len(places(TASKS[job.task], job.split, job.options)) for job in jobs if job.number == 0
+        len(places(tasks_at(job.options.level)[job.task], job.split, job.options))
+        for job in jobs
+        if job.number == 0
     )
     with tqdm(desc=str(jobs[0].output), total=total, unit="sample") as bar:
         for file, shard in in_processes(write_job, jobs, workers):
@@ -158,7 +166,7 @@ def _write_shards(jobs: Sequence[Job], workers: int) -> dict[Path, Shard]:
 
 
 def _pairs(job: Job) -> Iterator[Pair]:
-    task, options = TASKS[job.task], job.options
+    task, options = tasks_at(job.options.level)[job.task], job.options
     world = make_world(options, job.split, job.things)
     first = job.number * SHARD_SIZE
     mine = places(task, job.split, options)[first : first + SHARD_SIZE]

@@ -33,8 +33,8 @@ def samples(corpus):
 
 def test_sizes_are_whole_rounds(samples):
     sizes = {task: len(samples[task, "train"]) for task in TASKS}
-    assert sizes == {"pairs": 50, "vqa": 80, "nlvr2": 80, "snli_ve": 60, "grounding": 50}
-    assert [len(samples[task, "test"]) for task in TASKS] == [10, 40, 40, 30, 10]
+    assert sizes == {"pairs": 50, "vqa": 80, "nlvr2": 72, "snli_ve": 60, "grounding": 50}
+    assert [len(samples[task, "test"]) for task in TASKS] == [10, 40, 24, 30, 10]
 
 
 def test_keys_are_unique_in_all(samples):

@@ -9,7 +9,7 @@ from scene_oracle import seen
 
 from data_modules.scenes.held_out import HeldOut
 from data_modules.scenes.vocabulary import find_level, read_things
-from data_modules.scenes.write import TASKS, Options, make_world, places
+from data_modules.scenes.write import Options, make_world, places, tasks_at
 
 SPLITS = ("train", "val", "test")
 OPTIONS = Options(480, 240, 1, 96, 0)
@@ -25,7 +25,7 @@ def corpus():
     found, things = {}, read_things(find_level(1))
     for split in SPLITS:
         world = make_world(OPTIONS, split, things)
-        for name, task in TASKS.items():
+        for name, task in tasks_at(OPTIONS.level).items():
             groups = sorted({place.group for place in places(task, split, OPTIONS)})
             found[name, split] = [s for g in groups for s in task.compose(world, g, 0)]
     return found
@@ -88,7 +88,7 @@ def test_groups_of_a_statement_are_of_four_pairs():
     sizes = Counter(
         (place.split, place.group)
         for split in ("train", "test")
-        for place in places(TASKS["nlvr2"], split, OPTIONS)
+        for place in places(tasks_at(OPTIONS.level)["nlvr2"], split, OPTIONS)
     )
     assert set(sizes.values()) == {4}
 
@@ -110,7 +110,7 @@ def test_a_curtain_alone_does_not_tell_the_label(corpus):
 
 
 def scenes(corpus, split):
-    for task in TASKS:
+    for task in tasks_at(OPTIONS.level):
         for sample in corpus[task, split]:
             yield from sample.scenes
 
@@ -136,7 +136,7 @@ def test_pairs_of_evaluation_are_new_in_every_picture(corpus):
 
 
 def test_every_thing_is_in_training(corpus):
-    for task in TASKS:
+    for task in tasks_at(OPTIONS.level):
         uses = Counter(
             each.thing.name
             for sample in corpus[task, "train"]
