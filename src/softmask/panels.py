@@ -155,7 +155,7 @@ def glow(patches: Tensor, size: tuple[int, int]) -> Image.Image:
     kept = 0.5 * (1 - 0.75 * heat)  # of the picture
     added = 127 * (1 - 0.75 * heat) + 0.75 * heat * _warm(heat)
     layer = np.concatenate([added / (1 - kept), 255 * (1 - kept)], axis=2)
-    return Image.fromarray(layer.round().astype(np.uint8), "RGBA")
+    return Image.fromarray(layer.round().astype(np.uint8))
 
 
 def _enlarge(patches: Tensor, size: tuple[int, int] = (SIDE, SIDE)) -> NDArray[np.float32]:

@@ -107,7 +107,7 @@ def _sources(
         # Data modules bring Lightning along: only who has shards pays for it.
         from softmask.ask.shards import shard_sources
 
-        found = shard_sources(shards)
+        found = shard_sources(_origin(shards))
     elif csv is not None and shards is None:
         found = table_sources(csv, images)
     elif images is not None and shards is None:
@@ -147,6 +147,6 @@ def _chunk(parts: Sequence[Done], plan: Plan) -> Chunk:
     return Chunk([thing.key for thing in things], [thing.at for thing in things], features)
 
 
-def _origin(model: str) -> str:
-    """A folder by its whole path, so that the index finds it from elsewhere."""
-    return str(Path(model).resolve()) if Path(model).is_dir() else model
+def _origin(path: str) -> str:
+    """What is on this disk by its whole path, so that the index finds it from elsewhere."""
+    return str(Path(path).resolve()) if Path(path).exists() else path

@@ -1,5 +1,6 @@
 """Things of a source to features, batch by batch; pictures are read while the model works."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
@@ -117,4 +118,4 @@ def _is_text(model: SoftMask, thing: Thing, reading: Reading) -> bool:
 def _leave_out(error: InputError, reading: Reading) -> None:
     if not reading.skip_bad:
         raise InputError(f"{error} Or leave out what is bad with --skip_bad true.") from error
-    tqdm.write(f"Left out: {error}")
+    tqdm.write(f"Left out: {error}", file=sys.stderr)
