@@ -28,6 +28,7 @@ from softmask.ask.finding import Query, find
 from softmask.ask.index import load, open_index
 from softmask.ask.opening import fingerprint
 from softmask.ask.plan import Held, Plan, begin, join
+from softmask.ask.sources import Kind
 from softmask.config import FusionConfig, ImageConfig, ModelConfig, TextConfig
 
 RESULTS = ROOT / "benchmarks" / "results"
@@ -129,7 +130,7 @@ def write(folder: Path, model: SoftMask, rows: int, chunk: int = 4096) -> None:
         noise = pixels.integers(0, 256, (32, 32, 3), np.uint8)
         Image.fromarray(noise).resize((640, 480)).save(folder / f"{number}.jpg")
     width = model.config.embed_dim
-    held = {"images": Held(-(-rows // chunk), str(folder), "random")}
+    held: dict[Kind, Held] = {"images": Held(-(-rows // chunk), str(folder), "random")}
     plan = Plan(fingerprint(model), width, held, False, "npy", "float32", chunk, 32, "float32")
     begin(folder, plan)
     for _, number, stem in plan.stems():
