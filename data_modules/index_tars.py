@@ -8,12 +8,13 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from data_modules.ends import check_end
 from data_modules.known_counts import Known, known_counts
-from data_modules.ledger import Ledger, Part
+from data_modules.ledger import Ledger
 from data_modules.parallel import in_processes
 from data_modules.shards import INDEX
 from data_modules.tar import TarShard
 from data_modules.write import Shard, hash_file, write_index
 from softmask.errors import InputError
+from softmask.parts import Part
 
 
 @dataclass(frozen=True)

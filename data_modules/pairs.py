@@ -11,12 +11,13 @@ from data_modules.annotations import Format, Split, put_into_split, read_annotat
 from data_modules.decode import Pixels
 from data_modules.formats.group import Group
 from data_modules.image import on_white
-from data_modules.ledger import Ledger, ledgers, parse_part
+from data_modules.ledger import Ledger, ledgers
 from data_modules.parallel import in_processes
 from data_modules.plan import Recipe, ShardJob, Splits, fingerprint, shard_jobs, shuffled_splits
 from data_modules.shards import INDEX
 from data_modules.write import EXTENSIONS, Pair, Shard, write_index, write_shard
 from softmask.errors import InputError
+from softmask.parts import parse_part
 
 
 def write_pairs(

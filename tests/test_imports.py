@@ -34,18 +34,20 @@ ONLY_IN = {
     "huggingface_hub": ("softmask.model", "softmask.sharing"),
     "albumentations": ("data_modules.pipeline",),
     "webdataset": ("data_modules.shards", "data_modules.tar", "data_modules.write"),
-    "data_modules": ("data_modules*", "softmask.cli"),
+    # The program knows them by name; features are made of their shards too.
+    "data_modules": ("data_modules*", "softmask.cli", "softmask.program", "softmask.ask.shards"),
 }
 
 # All that data modules see of the other package.
 # Drops are what data modules report and callbacks write. Captions and pictures are what evaluation
 # and inference make of them alike, and inference must do without data modules. Answers are counted
-# as they are scored.
+# as they are scored. A job in parts is the same for shards and for features.
 DATA_SEES = (
     *CONTRACT,
     "softmask.captions",
     "softmask.drops",
     "softmask.metrics.answers",
+    "softmask.parts",
     "softmask.pictures",
     "softmask.tokenizer",
 )
@@ -123,6 +125,8 @@ def test_no_arrow_is_wrong():
         ("softmask.tasks.base", "from data_modules import PretrainData"),
         ("softmask.cli", "import webdataset"),
         ("softmask.captions", "import data_modules.text"),
+        ("softmask.ask.embed", "from data_modules.shards import ShardSet"),
+        ("softmask.ask.commands", "import lightning"),
         ("softmask.weights", "import huggingface_hub"),
         ("data_modules.text", "from albumentations import Compose"),
         ("data_modules.base", "import webdataset as wds"),

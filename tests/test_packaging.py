@@ -74,4 +74,4 @@ def test_wheel_carries_licence_notice_and_program(wheel):
     inside = {name.split(".dist-info/")[-1]: name for name in wheel.namelist()}
     for name in ("LICENSE", "NOTICE"):
         assert wheel.read(inside[f"licenses/{name}"]) == (REPO / name).read_bytes()
-    assert "softmask = softmask.cli:main" in wheel.read(inside["entry_points.txt"]).decode()
+    assert "softmask = softmask.program:main" in wheel.read(inside["entry_points.txt"]).decode()

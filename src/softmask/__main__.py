@@ -1,6 +1,6 @@
 """`python -m softmask`."""
 
-from softmask.cli import main
+from softmask.program import main
 
 if __name__ == "__main__":
     main()

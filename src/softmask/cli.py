@@ -1,22 +1,16 @@
 """The command line: `softmask fit|validate|test|predict -c machine.yaml -c task.yaml [flags]`.
 
-`softmask data ...` prepares data; `softmask weights ...` reads, converts and shares weights. A
-user's mistake ends with one paragraph and exit code 1, SIGTERM with a checkpoint and 143.
+`softmask.program` calls it. SIGTERM ends a run with a checkpoint and exit code 143.
 `--ckpt_path last` goes on from the last checkpoint of the named run
 (`--trainer.logger.init_args.version NAME`), or starts it: one command for the first start and for
 every other.
 """
-
-import sys
-from collections.abc import Sequence
 
 import lightning.pytorch as L
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import LearningRateMonitor, ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 
-import data_modules.commands
-import softmask.commands
 from data_modules import ShardedData
 from softmask import __version__
 from softmask.callbacks import (
@@ -33,6 +27,7 @@ from softmask.callbacks import (
     run_folder,
 )
 from softmask.errors import InputError
+from softmask.program import main as main  # what installed programs still call
 from softmask.tasks import TaskModule
 from softmask.weights import check_checkpoint
 
@@ -122,33 +117,19 @@ class SoftMaskCLI(LightningCLI):
             self.trainer.test(self.model, datamodule=self.datamodule)
 
 
-def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line.
+def run(args: list[str] | None) -> None:
+    """Run one of Lightning's verbs.
 
     Args:
-        args: what follows the program's name; `sys.argv` unless given.
+        args: what follows the program's name; None lets Lightning read `sys.argv`.
+
+    Raises:
+        InputError: a setting cannot be used.
     """
-    given = list(sys.argv[1:] if args is None else args)
     try:
-        if given[:1] == ["data"]:
-            data_modules.commands.main(given[1:])
-        elif given[:1] == ["weights"]:
-            softmask.commands.main(given[1:])
-        else:
-            # None lets Lightning read sys.argv itself; it warns of arguments given twice.
-            _run(None if args is None else given)
-    except (InputError, MisconfigurationException) as error:
-        print(f"softmask: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(1) from None
-    except OSError as error:
-        if error.filename is None:
-            raise
-        print(
-            f"softmask: {error.filename} cannot be used ({error.strerror}): mend the path, its "
-            f"rights or its disk.",
-            file=sys.stderr,
-        )
-        raise SystemExit(1) from None
+        _run(args)
+    except MisconfigurationException as error:
+        raise InputError(str(error)) from error
 
 
 def _run(args: list[str] | None) -> None:
@@ -165,7 +146,8 @@ def _run(args: list[str] | None) -> None:
         parser_kwargs={
             "prog": "softmask",
             "description": "Vision-language pretraining with text-driven soft masks. "
-            "`softmask data` prepares data, `softmask weights` reads and shares weights.",
+            "`softmask data` prepares data, `softmask weights` reads and shares weights, "
+            "`softmask explain`, `score`, `embed` and `search` ask a model.",
             "version": __version__,
         },
         args=args,

@@ -31,6 +31,12 @@ class Explanation(NamedTuple):
     match: float  # probability that the pair matches
     masked: Tensor  # (words,) the same with what the word saw faded
 
+    @property
+    def sentence(self) -> Tensor:
+        """Where the whole text looks: the mean of its words' maps, brought to 0..1 again."""
+        mean = self.maps.mean(dim=0)
+        return normalise_map(mean.flatten()).view_as(mean)
+
 
 def check_layer(layer: int, layers: int) -> None:
     """Refuse a layer whose maps do not reach the matching score.

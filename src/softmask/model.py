@@ -5,26 +5,26 @@ I images, R texts, E embedding width, V word pieces.
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Self
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
 from numpy import stack
 from torch import Tensor, nn
 
+from softmask.batches import batches
 from softmask.captions import Captions, listed_texts
 from softmask.card import Facts, write_card
 from softmask.config import ModelConfig
 from softmask.errors import InputError
 from softmask.explain import Explanation, check_layer, explain_words
-from softmask.nn import Matcher, WordHead
+from softmask.judged import Judged, join
+from softmask.nn import ImageKeys, Matcher, WordHead
 from softmask.pictures import Picture, listed_pictures, read_picture, resize
 from softmask.runs import is_run, read_run
 from softmask.sharing import Parts, fetch, read_folder, write_folder
 from softmask.tokenizer import SHIPPED, PreTrainedTokenizerBase, load_tokenizer
 from softmask.weights import compare
-
-Item = TypeVar("Item")
 
 
 class SoftMask(
@@ -128,7 +128,7 @@ class SoftMask(
         pictures = listed_pictures(images)
         parts = [
             self.backbone.encode_image(self._pixels(part))[1]
-            for part in _batches(pictures, batch_size)
+            for part in batches(pictures, batch_size)
         ]
         return torch.cat(parts)
 
@@ -137,26 +137,32 @@ class SoftMask(
         """Unit features in the shared space, (R, E)."""
         parts = [
             self.backbone.encode_text(*self._tokens(part))[1]
-            for part in _batches(listed_texts(texts), batch_size)
+            for part in batches(listed_texts(texts), batch_size)
         ]
         return torch.cat(parts)
 
-    @torch.no_grad()
     def score(
         self,
         images: Picture | Sequence[Picture],
         texts: str | Sequence[str],
         batch_size: int = 32,
     ) -> Tensor:
-        """Probability that a text belongs to an image, as the matching head judges.
+        """Probability that a text belongs to an image, (pairs,); see `judge`."""
+        return self.judge(images, texts, batch_size).match
+
+    @torch.no_grad()
+    def judge(
+        self,
+        images: Picture | Sequence[Picture],
+        texts: str | Sequence[str],
+        batch_size: int = 32,
+    ) -> Judged:
+        """Judge pairs twice, by the matching head and by their cosine, encoding them once.
 
         Args:
             images: as many as texts, or one for all.
             texts: as many as images, or one for all.
             batch_size: pairs judged at once.
-
-        Returns:
-            (pairs,).
 
         Raises:
             InputError: neither as many, nor one.
@@ -170,9 +176,9 @@ class SoftMask(
                 f"each, or one of either."
             )
         if len(pictures) == 1:
-            return self._score_one(pictures[0], captions, batch_size)
+            return join(self._judge_one(pictures[0], captions, batch_size))
         pairs = list(zip(pictures, captions, strict=True))
-        return torch.cat([self._judge(part) for part in _batches(pairs, batch_size)])
+        return join(self._judge(part) for part in batches(pairs, batch_size))
 
     def explain(self, image: Picture, text: str, layer: int | None = None) -> Explanation:
         """Show where each word of a text looks: Grad-CAM of the matching score, as in training.
@@ -207,24 +213,24 @@ class SoftMask(
         maps = torch.unflatten(found.maps[0], 1, self.backbone.image.grid)
         return Explanation([w.text for w in words], maps, float(found.plain[0]), found.masked[0])
 
-    def _score_one(self, picture: Picture, texts: list[str], batch_size: int) -> Tensor:
+    def _judge_one(
+        self, picture: Picture, texts: Sequence[str], batch_size: int
+    ) -> Iterator[Judged]:
         """One picture is encoded and projected once."""
-        tokens, _ = self.backbone.encode_image(self._pixels([picture]))
+        tokens, feature = self.backbone.encode_image(self._pixels([picture]))
         keys = self.backbone.project(tokens)
-        parts = []
-        for part in _batches(texts, batch_size):
-            ids, mask = self._tokens(part)
-            states, _ = self.backbone.encode_text(ids, mask)
-            parts.append(self.matcher(self.backbone.match_state(states, mask, keys)))
-        return torch.cat(parts).softmax(dim=1)[:, 1]
+        for part in batches(texts, batch_size):
+            yield self._compare(part, keys, feature)
 
-    def _judge(self, pairs: Sequence[tuple[Picture, str]]) -> Tensor:
-        ids, mask = self._tokens([text for _, text in pairs])
-        tokens, _ = self.backbone.encode_image(self._pixels([picture for picture, _ in pairs]))
-        states, _ = self.backbone.encode_text(ids, mask)
-        first = self.backbone.match_state(states, mask, self.backbone.project(tokens))
-        logits: Tensor = self.matcher(first)
-        return logits.softmax(dim=1)[:, 1]
+    def _judge(self, pairs: Sequence[tuple[Picture, str]]) -> Judged:
+        tokens, features = self.backbone.encode_image(self._pixels([image for image, _ in pairs]))
+        return self._compare([text for _, text in pairs], self.backbone.project(tokens), features)
+
+    def _compare(self, texts: Sequence[str], keys: ImageKeys, image: Tensor) -> Judged:
+        ids, mask = self._tokens(texts)
+        states, text = self.backbone.encode_text(ids, mask)
+        logits: Tensor = self.matcher(self.backbone.match_state(states, mask, keys))
+        return Judged(logits.softmax(dim=1)[:, 1], (image * text).sum(dim=1))
 
     def _pixels(self, pictures: Sequence[Picture]) -> Tensor:
         """Resize as evaluation does and stack, (I, 3, H, W) uint8."""
@@ -240,10 +246,3 @@ class SoftMask(
     @property
     def _device(self) -> torch.device:
         return self.backbone.temperature.device
-
-
-def _batches(items: list[Item], size: int) -> Iterator[list[Item]]:
-    if size < 1:
-        raise InputError(f"batch_size is {size}: give 1 or more.")
-    for place in range(0, len(items), size):
-        yield items[place : place + size]

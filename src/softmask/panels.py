@@ -144,17 +144,35 @@ def _left(column: int) -> int:
     return MARGIN + column * (SIDE + MARGIN)
 
 
-def _enlarge(patches: Tensor) -> NDArray[np.float32]:
+def overlay(picture: Image.Image, patches: Tensor) -> Image.Image:
+    """A warm glow where a map (rows, columns) is high, the rest pale, as large as the picture."""
+    return _overlay(picture, _enlarge(patches, picture.size))
+
+
+def glow(patches: Tensor, size: tuple[int, int]) -> Image.Image:
+    """What `overlay` lays on a picture, apart from it: RGBA of a width and a height."""
+    heat = _enlarge(patches, size)
+    kept = 0.5 * (1 - 0.75 * heat)  # of the picture
+    added = 127 * (1 - 0.75 * heat) + 0.75 * heat * _warm(heat)
+    layer = np.concatenate([added / (1 - kept), 255 * (1 - kept)], axis=2)
+    return Image.fromarray(layer.round().astype(np.uint8))
+
+
+def _enlarge(patches: Tensor, size: tuple[int, int] = (SIDE, SIDE)) -> NDArray[np.float32]:
     small = Image.fromarray(patches.float().cpu().numpy().astype(np.float32), mode="F")
-    large = np.asarray(small.resize((SIDE, SIDE), Image.Resampling.BILINEAR))
+    large = np.asarray(small.resize(size, Image.Resampling.BILINEAR))
     return large.clip(0, 1)[..., None].astype(np.float32)
 
 
 def _overlay(picture: Image.Image, heat: NDArray[np.float32]) -> Image.Image:
     """A warm glow where the word looks, the rest pale."""
     pale = np.asarray(picture, dtype=np.float32) * 0.5 + 127
-    glow = np.concatenate([np.full_like(heat, 230), 200 * (1 - heat), 40 * (1 - heat)], axis=2)
-    return Image.fromarray((pale * (1 - 0.75 * heat) + glow * 0.75 * heat).astype(np.uint8))
+    return Image.fromarray((pale * (1 - 0.75 * heat) + _warm(heat) * 0.75 * heat).astype(np.uint8))
+
+
+def _warm(heat: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Yellow to red, (H, W, 3)."""
+    return np.concatenate([np.full_like(heat, 230), 200 * (1 - heat), 40 * (1 - heat)], axis=2)
 
 
 def _fade(picture: Image.Image, heat: NDArray[np.float32]) -> Image.Image:

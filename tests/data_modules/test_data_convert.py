@@ -10,10 +10,10 @@ from schemas import write_csv, write_pictures
 from data_modules import pairs
 from data_modules.commands import main
 from data_modules.index_tars import index_tars
-from data_modules.ledger import parse_part
 from data_modules.pairs import write_pairs
 from data_modules.shards import ShardSet
 from softmask.errors import InputError
+from softmask.parts import parse_part
 
 
 def test_what_is_there(whole):

@@ -1,0 +1,1 @@
+"""A model asked from the command line: `softmask explain`, `score`, `embed` and `search`."""

@@ -1,0 +1,26 @@
+"""The subcommands that ask a model."""
+
+from jsonargparse import auto_cli
+
+from softmask.ask.embed import embed
+from softmask.ask.explain import explain
+from softmask.ask.score import score
+from softmask.ask.search import search
+
+
+def main(args: list[str]) -> None:
+    """Run a subcommand.
+
+    Args:
+        args: explain, score, embed or search, and what follows.
+
+    Raises:
+        InputError: if the user's input cannot be used.
+    """
+    auto_cli(
+        {"explain": explain, "score": score, "embed": embed, "search": search},
+        args=args,
+        as_positional=False,
+        prog="softmask",
+        description="Ask a model.",
+    )

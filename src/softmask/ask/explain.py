@@ -1,0 +1,101 @@
+"""`softmask explain`: where each word of a text looks in a picture, as PNG and as a page."""
+
+import re
+from pathlib import Path
+
+import torch
+from PIL import Image
+from tqdm import tqdm  # type: ignore[import-untyped]
+
+from softmask.ask.explained import Explained
+from softmask.ask.opening import DType, open_model
+from softmask.ask.page import page
+from softmask.ask.sheet import sheet
+from softmask.ask.tables import Pair, read_pairs
+from softmask.errors import InputError
+from softmask.model import SoftMask
+from softmask.pictures import read_picture
+
+
+def explain(
+    model: str,
+    image: Path | None = None,
+    text: str | None = None,
+    csv: Path | None = None,
+    images: Path | None = None,
+    output: Path = Path("explained"),
+    layer: int | None = None,
+    one_page: bool = False,
+    checkpoint: str = "best",
+    device: str = "cpu",
+    dtype: DType = "float32",
+) -> None:
+    """Draw where each word of a text looks in a picture, and what matching says without it.
+
+    A word of several word pieces has the mean of their maps. The whole sentence's map is the mean
+    of its words' maps. "Masked" is the matching score with what the word saw faded.
+
+    Args:
+        model: folder of a run, of `softmask weights export` or `convert`, or a name on the hub.
+        image: one picture.
+        text: of the picture.
+        csv: table with the columns image and text instead: .csv, or .jsonl.
+        images: folder that the table's pictures are relative to; the table's own unless given.
+        output: folder for a PNG and a page of each pair; made if missing.
+        layer: fusion layer to map, from 0; the one of the training's soft masks unless given.
+        one_page: write one page of all rows, index.html, instead of one each.
+        checkpoint: of a run: best, last, or a file's name.
+        device: cpu, cuda:0, ...
+        dtype: of the model's weights.
+
+    Raises:
+        InputError: the model, a table, a picture or the layer cannot be used.
+    """
+    pairs = _given(image, text, csv, images)
+    asked = open_model(model, checkpoint, device, dtype).model
+    layer = asked.config.mask_layer if layer is None else layer
+    output.mkdir(parents=True, exist_ok=True)
+    found = []
+    for number, pair in enumerate(tqdm(pairs, unit="pair", disable=len(pairs) == 1)):
+        one = explain_pair(asked, pair, layer)
+        stem = f"{number:04d}-{_plain(pair.path.stem)}" if csv else _plain(pair.path.stem)
+        sheet(one).save(output / f"{stem}.png")
+        if one_page:
+            found.append(one)
+        else:
+            (output / f"{stem}.html").write_text(page([one], model), encoding="utf-8")
+    if one_page:
+        (output / "index.html").write_text(page(found, model), encoding="utf-8")
+    what = "index.html and a PNG of each pair" if one_page else "a PNG and a page of each pair"
+    print(f"Written to {output}: {what} ({len(pairs)})")
+
+
+@torch.no_grad()
+def explain_pair(model: SoftMask, pair: Pair, layer: int) -> Explained:
+    """Explain a pair.
+
+    Raises:
+        InputError: the picture, the text or the layer cannot be used.
+    """
+    pixels = read_picture(pair.path)
+    found = model.explain(pixels, pair.text, layer)
+    return Explained(pair.name, pair.text, Image.fromarray(pixels), layer, found)
+
+
+def _given(
+    image: Path | None, text: str | None, csv: Path | None, images: Path | None
+) -> list[Pair]:
+    if (csv is None) == (image is None) or (image is None) != (text is None):
+        raise InputError(
+            "Pairs come from one place: give --csv TABLE, or --image FILE with --text TEXT."
+        )
+    if csv is not None:
+        return read_pairs(csv, images)
+    assert image is not None
+    assert text is not None
+    return [Pair(str(image), image, text)]
+
+
+def _plain(name: str) -> str:
+    """A name that every file system takes."""
+    return re.sub(r"[^\w.-]+", "_", name)[:60] or "picture"

@@ -1,0 +1,50 @@
+"""What is drawn of an explained pair: tiles, each a map with what is said of it."""
+
+from typing import NamedTuple
+
+from PIL import Image
+from torch import Tensor
+
+from softmask.explain import Explanation
+
+SENTENCE = "whole sentence"
+ROWS = ("upper", "middle", "lower")
+COLUMNS = ("left", "centre", "right")
+
+
+class Explained(NamedTuple):
+    """A pair and where its words look."""
+
+    name: str  # of the picture
+    text: str
+    picture: Image.Image  # RGB
+    layer: int
+    found: Explanation
+
+
+class Tile(NamedTuple):
+    """A map and what is said of it."""
+
+    title: str
+    note: str
+    patches: Tensor  # (rows, columns) in 0..1
+
+
+def tiles(explained: Explained) -> list[Tile]:
+    """The sentence's map, then each word's."""
+    found = explained.found
+    words = zip(found.words, found.masked.tolist(), found.maps, strict=True)
+    return [
+        Tile(SENTENCE, "mean of its words' maps", found.sentence),
+        *(Tile(word, f"masked: match {masked:.3f}", patches) for word, masked, patches in words),
+    ]
+
+
+def place(patches: Tensor) -> str:
+    """Say in words where a map (rows, columns) is highest, for those who cannot see it."""
+    if float(patches.amax()) <= 0:
+        return "nowhere"
+    height, width = patches.shape
+    row, column = divmod(int(patches.argmax()), width)
+    found = ROWS[3 * row // height], COLUMNS[3 * column // width]
+    return "the middle" if found == ("middle", "centre") else "the {} {}".format(*found)

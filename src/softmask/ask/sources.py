@@ -1,0 +1,109 @@
+"""What there is to embed: pictures of a folder, or pictures and texts of a table or of shards.
+
+A source has places, in an order that never changes; each holds no, one or several things.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from softmask.ask.tables import columns_of, read_rows
+from softmask.errors import InputError
+from softmask.pictures import Pixels, read_picture
+
+Kind = Literal["images", "texts"]
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
+
+
+class UnreadableError(InputError):
+    """A single thing of a source that cannot be read; the others can."""
+
+
+class Thing(NamedTuple):
+    """A picture or a text to embed."""
+
+    key: str  # name of a picture, or the text itself
+    at: int  # its place in the source
+    pixels: Callable[[], Pixels] | None = (
+        None  # reads a picture; UnreadableError if it cannot be read
+    )
+
+
+class Source(NamedTuple):
+    """Pictures, or texts."""
+
+    kind: Kind
+    places: int
+    root: str  # folder that names are relative to, or the shards
+    read: Callable[[int], Sequence[Thing]]
+    hash: str  # of all names
+
+
+def folder_source(folder: Path) -> Source:
+    """All pictures of a folder and of those in it, by name.
+
+    Raises:
+        InputError: there is none.
+    """
+    if not folder.is_dir():
+        raise InputError(f"There is no folder '{folder}': correct the path.")
+    found = (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
+    names = sorted(path.relative_to(folder).as_posix() for path in found if path.is_file())
+    if not names:
+        raise InputError(
+            f"'{folder}' holds no picture ({', '.join(ENDINGS)}): give a folder of pictures."
+        )
+    return _pictures(names, folder)
+
+
+def table_sources(table: Path, images: Path | None) -> list[Source]:
+    """The distinct pictures and texts of a table's columns image and text.
+
+    Args:
+        table: .csv or .jsonl with one of the columns or both.
+        images: folder that picture names are relative to; the table's own unless given.
+
+    Raises:
+        InputError: the table cannot be read, or has neither column.
+    """
+    there = [name for name in ("image", "text") if name in columns_of(table)]
+    if not there:
+        raise InputError(
+            f"{table} has neither a column 'image' nor 'text', but "
+            f"{', '.join(columns_of(table))}: name its columns so."
+        )
+    rows = read_rows(table, there)
+    distinct = {name: list(dict.fromkeys(row[name] for row in rows)) for name in there}
+    sources = []
+    if "image" in distinct:
+        sources.append(_pictures(distinct["image"], table.parent if images is None else images))
+    if "text" in distinct:
+        sources.append(_texts(distinct["text"]))
+    return sources
+
+
+def _read(path: Path) -> Pixels:
+    try:
+        return read_picture(path)
+    except InputError as error:
+        raise UnreadableError(str(error)) from error
+
+
+def _pictures(names: list[str], root: Path) -> Source:
+    def read(at: int) -> list[Thing]:
+        return [Thing(names[at], at, partial(_read, root / names[at]))]
+
+    return Source("images", len(names), str(root.resolve()), read, _hash(names))
+
+
+def _texts(texts: list[str]) -> Source:
+    return Source("texts", len(texts), "", lambda at: [Thing(texts[at], at)], _hash(texts))
+
+
+def _hash(names: Sequence[str]) -> str:
+    digest = hashlib.sha256()
+    for name in names:
+        digest.update(f"{len(name)} {name}\n".encode("utf-8", errors="surrogatepass"))
+    return digest.hexdigest()

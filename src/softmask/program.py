@@ -1,0 +1,63 @@
+"""The `softmask` program: its first word chooses what is imported, so that each starts soon.
+
+`softmask fit|validate|test|predict` are Lightning's, see `softmask.cli`. `softmask data ...`
+prepares data, `softmask weights ...` reads, converts and shares weights; `softmask explain`,
+`score`, `embed` and `search` ask a model and import no Lightning for it. A user's mistake ends with
+one paragraph and exit code 1.
+"""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from softmask.errors import InputError
+
+ASKING = ("explain", "score", "embed", "search")
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line.
+
+    Args:
+        args: what follows the program's name; `sys.argv` unless given.
+    """
+    given = list(sys.argv[1:] if args is None else args)
+    try:
+        # None lets Lightning read sys.argv itself; it warns of arguments given twice.
+        _run(given, None if args is None else given)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads our lines has enough of them
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except InputError as error:
+        print(f"softmask: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.filename is None:
+            raise
+        print(
+            f"softmask: {error.filename} cannot be used ({error.strerror}): mend the path, its "
+            f"rights or its disk.",
+            file=sys.stderr,
+        )
+        raise SystemExit(1) from None
+
+
+def _run(given: list[str], args: list[str] | None) -> None:
+    verb = given[0] if given else ""
+    if verb == "data":
+        import data_modules.commands
+
+        data_modules.commands.main(given[1:])
+    elif verb == "weights":
+        import softmask.commands
+
+        softmask.commands.main(given[1:])
+    elif verb in ASKING:
+        import softmask.ask.commands
+
+        softmask.ask.commands.main(given)
+    else:
+        import softmask.cli
+
+        softmask.cli.run(args)
