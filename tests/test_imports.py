@@ -40,12 +40,13 @@ ONLY_IN = {
 # All that data modules see of the other package.
 # Drops are what data modules report and callbacks write. Captions and pictures are what evaluation
 # and inference make of them alike, and inference must do without data modules. Answers are counted
-# as they are scored.
+# as they are scored. Pages of data and of runs look alike.
 DATA_SEES = (
     *CONTRACT,
     "softmask.captions",
     "softmask.drops",
     "softmask.metrics.answers",
+    "softmask.pages",
     "softmask.pictures",
     "softmask.tokenizer",
 )

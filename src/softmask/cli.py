@@ -27,6 +27,7 @@ from softmask.callbacks import (
     PairScores,
     Performance,
     Preemption,
+    RunPage,
     RunReport,
     SoftMaskPanels,
     find_last,
@@ -61,6 +62,7 @@ class SoftMaskCLI(LightningCLI):
         parser.add_lightning_class_args(SoftMaskPanels, "panels")
         parser.add_lightning_class_args(GroundingPanels, "grounding_panels")
         parser.add_lightning_class_args(PairScores, "scores")
+        parser.add_lightning_class_args(RunPage, "page")  # last: it shows what the others left
         parser.set_defaults({"lr_monitor.logging_interval": "step"})
         parser.add_argument(
             "--then_test", type=bool, default=False, help="fit only: test the last weights after it"

@@ -4,6 +4,7 @@ from softmask.callbacks.blocks import Blocks
 from softmask.callbacks.dropped import DroppedSamples
 from softmask.callbacks.folder import run_folder
 from softmask.callbacks.last import LastCheckpoint, find_last
+from softmask.callbacks.page import RunPage
 from softmask.callbacks.panels import GroundingPanels, SoftMaskPanels
 from softmask.callbacks.performance import Performance
 from softmask.callbacks.preemption import Preemption
@@ -18,6 +19,7 @@ __all__ = [
     "PairScores",
     "Performance",
     "Preemption",
+    "RunPage",
     "RunReport",
     "SoftMaskPanels",
     "find_last",

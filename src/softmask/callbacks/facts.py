@@ -1,0 +1,56 @@
+"""What there is to say of a run beside its figures."""
+
+from collections import Counter
+from typing import Protocol, runtime_checkable
+
+import lightning.pytorch as L
+from torch import nn
+
+from softmask.callbacks.folder import run_folder
+from softmask.provenance import commit, versions
+
+CONFIG = "config.yaml"
+
+
+@runtime_checkable
+class KnowsHashes(Protocol):
+    """Data that can say which it is."""
+
+    def hashes(self) -> dict[str, str]:
+        """Hashes by split: train, val, test."""
+
+
+def hashes(trainer: L.Trainer) -> dict[str, str]:
+    """Give the hash of each data set that the run opened, by split, where its data knows them."""
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    return data.hashes() if isinstance(data, KnowsHashes) else {}
+
+
+def count_parameters(module: nn.Module) -> dict[str, int]:
+    """Count parameters that are trained, frozen, and momentum twins."""
+    counts = Counter({"trainable": 0, "frozen": 0, "twins": 0})
+    for name, parameter in module.named_parameters():
+        twin = name.startswith("momentum.")
+        kind = "trainable" if parameter.requires_grad else "twins" if twin else "frozen"
+        counts[kind] += parameter.numel()
+    return dict(counts)
+
+
+def run_facts(trainer: L.Trainer, task: L.LightningModule) -> dict[str, str]:
+    """Facts by name, in the order in which one asks for them; the first rank knows."""
+    counts = count_parameters(task)
+    return {
+        "task": type(task).__name__,
+        **{f"parameters, {kind}": f"{count:,}" for kind, count in counts.items()},
+        **{f"data hash, {split}": known for split, known in hashes(trainer).items()},
+        "processes": f"{trainer.world_size} on {trainer.num_nodes} machine(s), "
+        f"{trainer.accelerator.name()}, precision {trainer.precision}",
+        "commit": commit(),
+        **versions("softmask", "torch", "lightning"),
+    }
+
+
+def settings_text(trainer: L.Trainer) -> str:
+    """The run's config.yaml; empty when it was not started by the command line."""
+    file = run_folder(trainer) / CONFIG
+    return file.read_text(encoding="utf-8") if file.is_file() else ""
