@@ -151,15 +151,7 @@ class ShardedData(L.LightningDataModule):
         """
         rank, world = self._topology()
         shards = self._open("train")
-        plan = MixedPlan(
-            shards.sources,
-            shards.weights,
-            self.batch_size,
-            rank=rank,
-            world=world,
-            seed=self.seed,
-            window=self.window,
-        )
+        plan = self._plan(rank, world)
         maker = self.make_train()
         loader = PairLoader(
             shards,
@@ -181,6 +173,19 @@ class ShardedData(L.LightningDataModule):
         self._loaders.append(loader)
         return loader
 
+    def train_batches(self, world: int) -> int:
+        """Count the batches that a trainer takes of an epoch on each of `world` ranks.
+
+        Raises:
+            InputError: if the samples do not fill a step.
+        """
+        steps = self._plan(0, world).steps
+        return min(steps, self._limit(steps) or steps)
+
+    def samples(self) -> dict[str, int]:
+        """Count the samples of each split that is open."""
+        return {split: len(shards) for split, shards in self._shards.items()}
+
     def val_dataloader(self) -> EvaluationLoader | list[EvaluationLoader]:
         """Give the validation loader, or none when there is no validation data."""
         return self._evaluation("val", self.val_limit) if self.paths["val"] else []
@@ -192,6 +197,18 @@ class ShardedData(L.LightningDataModule):
     def predict_dataloader(self) -> EvaluationLoader:
         """Give the prediction loader."""
         return self._evaluation("predict")
+
+    def _plan(self, rank: int, world: int) -> MixedPlan:
+        shards = self._open("train")
+        return MixedPlan(
+            shards.sources,
+            shards.weights,
+            self.batch_size,
+            rank=rank,
+            world=world,
+            seed=self.seed,
+            window=self.window,
+        )
 
     def _evaluation(self, split: str, limit: int | None = None) -> EvaluationLoader:
         shards = self._open(split)

@@ -29,7 +29,10 @@ MAY_IMPORT = {
 ONLY_IN = {
     "timm": ("softmask.nn*", "softmask.weights", "softmask.tokenizer"),
     "transformers": ("softmask.nn*", "softmask.weights", "softmask.tokenizer"),
-    "lightning": ("softmask.tasks*", "softmask.callbacks*", "softmask.cli", "data_modules*"),
+    "lightning": (
+        *("softmask.tasks*", "softmask.callbacks*", "softmask.cli", "data_modules*"),
+        "softmask.dry_run",  # takes a few steps with a trainer of its own
+    ),
     "pytorch_lightning": (),
     "huggingface_hub": ("softmask.model", "softmask.sharing"),
     "albumentations": ("data_modules.pipeline",),

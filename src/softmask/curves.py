@@ -1,6 +1,7 @@
 """What a run logged as curves in inline SVG, each with words that say the same."""
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from typing import NamedTuple
@@ -108,7 +109,7 @@ def ticks(low: float, high: float, wanted: int = 4) -> list[float]:
         return [low]
     rough = span / wanted
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(digit * power for digit in (1, 2, 5, 10) if digit * power >= rough)
+    step = next(digit * power for digit in (1, 2, 2.5, 5, 10) if digit * power >= rough)
     first = math.ceil(low / step - 1e-9)
     found = [n * step for n in range(first, first + 2 * wanted + 2)]
     return [value for value in found if value <= high + 1e-9 * step] or [low]
@@ -173,4 +174,5 @@ def _stroke(places: Iterable[tuple[float, float]], number: int) -> str:
 def _place(tag: str) -> tuple[int, bool, str]:
     """Groups in their order, whole losses before their parts."""
     group = next((n for n, name in enumerate(GROUPS) if tag.startswith(name)), len(GROUPS))
-    return group, tag not in ("train/loss", "val/recall"), tag
+    counted = re.sub(r"\d+", lambda number: number[0].zfill(4), tag)  # 5 before 10
+    return group, tag not in ("train/loss", "val/recall"), counted

@@ -17,7 +17,8 @@ STYLE = (
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding-bottom: 6px; }
 th, td { text-align: left; padding: 3px 18px 3px 0; border-top: 1px solid var(--rule);
-  font-weight: 400; vertical-align: top; overflow-wrap: anywhere; }
+  font-weight: 400; vertical-align: top; }
+td:nth-child(2):last-child { overflow-wrap: anywhere; }
 thead th { color: var(--soft); font-size: 13px; border: 0; white-space: nowrap; }
 pre { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 12px;
   overflow-x: auto; font-size: 13px; }

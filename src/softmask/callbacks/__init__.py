@@ -2,7 +2,7 @@
 
 from softmask.callbacks.blocks import Blocks
 from softmask.callbacks.dropped import DroppedSamples
-from softmask.callbacks.folder import run_folder
+from softmask.callbacks.folder import run_folder, run_path
 from softmask.callbacks.last import LastCheckpoint, find_last
 from softmask.callbacks.page import RunPage
 from softmask.callbacks.panels import GroundingPanels, SoftMaskPanels
@@ -10,6 +10,7 @@ from softmask.callbacks.performance import Performance
 from softmask.callbacks.preemption import Preemption
 from softmask.callbacks.report import RunReport
 from softmask.callbacks.scores import PairScores
+from softmask.callbacks.stopwatch import Stopwatch
 
 __all__ = [
     "Blocks",
@@ -22,6 +23,8 @@ __all__ = [
     "RunPage",
     "RunReport",
     "SoftMaskPanels",
+    "Stopwatch",
     "find_last",
     "run_folder",
+    "run_path",
 ]

@@ -1,12 +1,11 @@
 """What there is to say of a run beside its figures."""
 
-from collections import Counter
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import lightning.pytorch as L
-from torch import nn
 
-from softmask.callbacks.folder import run_folder
+from softmask.forecast import count_parameters
 from softmask.provenance import commit, versions
 
 CONFIG = "config.yaml"
@@ -26,16 +25,6 @@ def hashes(trainer: L.Trainer) -> dict[str, str]:
     return data.hashes() if isinstance(data, KnowsHashes) else {}
 
 
-def count_parameters(module: nn.Module) -> dict[str, int]:
-    """Count parameters that are trained, frozen, and momentum twins."""
-    counts = Counter({"trainable": 0, "frozen": 0, "twins": 0})
-    for name, parameter in module.named_parameters():
-        twin = name.startswith("momentum.")
-        kind = "trainable" if parameter.requires_grad else "twins" if twin else "frozen"
-        counts[kind] += parameter.numel()
-    return dict(counts)
-
-
 def run_facts(trainer: L.Trainer, task: L.LightningModule) -> dict[str, str]:
     """Facts by name, in the order in which one asks for them; the first rank knows."""
     counts = count_parameters(task)
@@ -50,7 +39,7 @@ def run_facts(trainer: L.Trainer, task: L.LightningModule) -> dict[str, str]:
     }
 
 
-def settings_text(trainer: L.Trainer) -> str:
-    """The run's config.yaml; empty when it was not started by the command line."""
-    file = run_folder(trainer) / CONFIG
+def settings_text(folder: Path) -> str:
+    """A run's config.yaml; empty when it was not started by the command line."""
+    file = folder / CONFIG
     return file.read_text(encoding="utf-8") if file.is_file() else ""

@@ -90,7 +90,7 @@ class RunPage(Callback):
             scalars=events.scalars,
             panels=panels(events),
             command=_command(self._verb, facts["commit"], config),
-            settings=settings_text(trainer),
+            settings=settings_text(folder),
         )
 
 
