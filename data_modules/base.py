@@ -5,14 +5,14 @@ training data.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
-from data_modules.batches import Maker
+from data_modules.batches import Batch, Maker
 from data_modules.dropping import DropLimit, sum_over_ranks
 from data_modules.identity import check_hash
 from data_modules.loader import BatchLoader, EvaluationLoader, PairLoader
@@ -181,6 +181,11 @@ class ShardedData(L.LightningDataModule):
         """
         steps = self._plan(0, world).steps
         return min(steps, self._limit(steps) or steps)
+
+    def look(self, split: str, positions: Sequence[int]) -> Batch:
+        """Make an evaluation batch of the samples at places in a split."""
+        shards = self._open(split)
+        return self.make_evaluation()([shards.read(position) for position in positions], 0)
 
     def samples(self) -> dict[str, int]:
         """Count the samples of each split that is open."""

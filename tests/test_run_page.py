@@ -90,8 +90,12 @@ def test_page_of_a_run_draws_what_was_logged(fitted, page):
 
 def test_page_shows_panels_with_their_words(fitted, page):
     images = page.all("img")
-    assert len(images) == len(read_events(fitted).pictures) >= 2  # val and test
-    assert all("[" in image["alt"] and "match 0." in image["alt"] for image in images)
+    drawn = read_events(fitted).pictures
+    assert len(images) == sum(min(len(each), 2) for each in drawn.values())  # first and last
+    masks = [image["alt"] for image in images if image["alt"].startswith("Where the word")]
+    assert len(masks) == len(drawn["soft_mask/val"]) + len(drawn["soft_mask/test"])
+    assert all("[" in alt and "match 0." in alt for alt in masks)
+    assert all(len(image["alt"]) > 20 for image in images)
 
 
 def test_headings_go_down_step_by_step(page):

@@ -24,12 +24,16 @@ from softmask.callbacks import (
     DroppedSamples,
     GroundingPanels,
     LastCheckpoint,
+    NegativePanels,
     PairScores,
     Performance,
     Preemption,
+    RetrievalPanels,
+    RunBoard,
     RunPage,
     RunReport,
     SoftMaskPanels,
+    UpdateNorm,
     find_last,
     run_path,
 )
@@ -57,11 +61,15 @@ class SoftMaskCLI(LightningCLI):
         parser.add_lightning_class_args(Preemption, "preemption")
         parser.add_lightning_class_args(LearningRateMonitor, "lr_monitor")
         parser.add_lightning_class_args(Performance, "performance")
+        parser.add_lightning_class_args(UpdateNorm, "updates")
+        parser.add_lightning_class_args(RunBoard, "board")
         parser.add_lightning_class_args(Blocks, "blocks")
         parser.add_lightning_class_args(DroppedSamples, "dropped")
         parser.add_lightning_class_args(RunReport, "report")
         parser.add_lightning_class_args(SoftMaskPanels, "panels")
         parser.add_lightning_class_args(GroundingPanels, "grounding_panels")
+        parser.add_lightning_class_args(NegativePanels, "negatives")
+        parser.add_lightning_class_args(RetrievalPanels, "retrieved")
         parser.add_lightning_class_args(PairScores, "scores")
         parser.add_lightning_class_args(RunPage, "page")  # last: it shows what the others left
         parser.set_defaults({"lr_monitor.logging_interval": "step"})

@@ -67,7 +67,7 @@ class KeptForBackward:
 
     def __exit__(self, *error: object) -> None:
         """Count no further tensors."""
-        self._hooks.__exit__(*error)  # type: ignore[arg-type]
+        self._hooks.__exit__(*error)
 
     def _keep(self, tensor: Tensor) -> "Tensor | _Kept":
         storage = tensor.untyped_storage()
@@ -205,7 +205,8 @@ def gib(size: int | None) -> str:
 def duration(seconds: float) -> str:
     """Seconds in the two units that matter."""
     units = (("d", 86_400), ("h", 3600), ("min", 60), ("s", 1))
-    rest, said = round(seconds), []
+    rest = round(seconds)
+    said: list[str] = []
     for name, size in units:
         count, rest = divmod(rest, size)
         if count or said:
