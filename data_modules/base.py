@@ -222,12 +222,7 @@ class ShardedData(L.LightningDataModule):
         plan = EvaluationPlan(count, self.eval_batch_size, rank=rank, world=world)
         maker = self.make_evaluation()
         loader = EvaluationLoader(
-            shards,
-            plan,
-            maker.batch,
-            workers=self.workers,
-            item=maker.item,
-            finish=maker.finish,
+            shards, plan, maker.batch, workers=self.workers, item=maker.item, finish=maker.finish
         )
         self._loaders.append(loader)
         return loader
