@@ -2,7 +2,6 @@
 
 import os
 import platform
-import subprocess
 import time
 from collections.abc import Callable, Mapping
 from importlib.metadata import version
@@ -58,18 +57,6 @@ def machine() -> str:
 def versions(*packages: str) -> dict[str, str]:
     """Give the installed version of each package."""
     return {name: version(name) for name in packages}
-
-
-def commit() -> str:
-    """Give the commit that is checked out, with -dirty if files differ from it."""
-    done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip() or "unknown"
 
 
 def resident_mib() -> float:

@@ -24,13 +24,14 @@ import simplejpeg  # type: ignore[import-untyped]
 import torch
 from jsonargparse import auto_cli
 
-from benchmarks.clock import ROOT, commit, machine, race, ratio
+from benchmarks.clock import ROOT, machine, race, ratio
 from benchmarks.memory import memory
 from benchmarks.naive import Naive
 from benchmarks.pictures import mean_sides, real_pairs, smooth_pairs
 from data_modules import Distortion, PretrainData
 from data_modules.decode import Pixels
 from data_modules.write import Pair, write_shards
+from softmask.provenance import commit
 
 RESULTS = ROOT / "benchmarks" / "results"
 PICTURES = ROOT.parent / "shared" / "data" / "openstax_ccby.tar"

@@ -17,7 +17,7 @@ from typing import Any
 
 from jsonargparse import auto_cli
 
-from benchmarks.clock import commit, machine, resident_mib
+from benchmarks.clock import machine, resident_mib
 from benchmarks.loader import RESULTS
 from benchmarks.memory import repeat
 from benchmarks.pictures import smooth_pairs
@@ -25,6 +25,7 @@ from data_modules.order import TrainPlan, epoch_positions
 from data_modules.shards import INDEX, ShardSet
 from data_modules.tar import TarShard
 from data_modules.write import write_shards
+from softmask.provenance import commit
 
 WINDOW = 10_000
 GLOBAL_BATCH = 512

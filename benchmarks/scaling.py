@@ -26,10 +26,11 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.strategies import DDPStrategy
 from torch.utils.data import DataLoader
 
-from benchmarks.clock import commit, machine, versions
+from benchmarks.clock import machine, versions
 from benchmarks.sizes import StepSize, examples
 from benchmarks.step import GIGAFLOP, PEAK, RESULTS
 from softmask.batch import PretrainBatch
+from softmask.provenance import commit
 from softmask.tasks import Contrast, PretrainTask, SoftMasking
 
 SMALL = StepSize(16, width=192, layers=2, text_layers=2, fusion_layers=2, image=64, queue=1024)

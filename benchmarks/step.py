@@ -27,10 +27,11 @@ from jsonargparse import auto_cli
 
 from benchmarks import peer
 from benchmarks.calls import counted
-from benchmarks.clock import commit, machine, race, ratio, versions
+from benchmarks.clock import machine, race, ratio, versions
 from benchmarks.presets import Plan, plan
 from benchmarks.rivals import Rival, timed
 from benchmarks.sizes import StepSize
+from softmask.provenance import commit
 
 RESULTS = Path(__file__).parent / "results"
 GIGAFLOP = 317.1

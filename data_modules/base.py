@@ -5,14 +5,14 @@ training data.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
-from data_modules.batches import Maker
+from data_modules.batches import Batch, Maker
 from data_modules.dropping import DropLimit, sum_over_ranks
 from data_modules.identity import check_hash
 from data_modules.loader import BatchLoader, EvaluationLoader, PairLoader
@@ -151,15 +151,7 @@ class ShardedData(L.LightningDataModule):
         """
         rank, world = self._topology()
         shards = self._open("train")
-        plan = MixedPlan(
-            shards.sources,
-            shards.weights,
-            self.batch_size,
-            rank=rank,
-            world=world,
-            seed=self.seed,
-            window=self.window,
-        )
+        plan = self._plan(rank, world)
         maker = self.make_train()
         loader = PairLoader(
             shards,
@@ -181,6 +173,24 @@ class ShardedData(L.LightningDataModule):
         self._loaders.append(loader)
         return loader
 
+    def train_batches(self, world: int) -> int:
+        """Count the batches that a trainer takes of an epoch on each of `world` ranks.
+
+        Raises:
+            InputError: if the samples do not fill a step.
+        """
+        steps = self._plan(0, world).steps
+        return min(steps, self._limit(steps) or steps)
+
+    def look(self, split: str, positions: Sequence[int]) -> Batch:
+        """Make an evaluation batch of the samples at places in a split."""
+        shards = self._open(split)
+        return self.make_evaluation()([shards.read(position) for position in positions], 0)
+
+    def samples(self) -> dict[str, int]:
+        """Count the samples of each split that is open."""
+        return {split: len(shards) for split, shards in self._shards.items()}
+
     def val_dataloader(self) -> EvaluationLoader | list[EvaluationLoader]:
         """Give the validation loader, or none when there is no validation data."""
         return self._evaluation("val", self.val_limit) if self.paths["val"] else []
@@ -193,6 +203,18 @@ class ShardedData(L.LightningDataModule):
         """Give the prediction loader."""
         return self._evaluation("predict")
 
+    def _plan(self, rank: int, world: int) -> MixedPlan:
+        shards = self._open("train")
+        return MixedPlan(
+            shards.sources,
+            shards.weights,
+            self.batch_size,
+            rank=rank,
+            world=world,
+            seed=self.seed,
+            window=self.window,
+        )
+
     def _evaluation(self, split: str, limit: int | None = None) -> EvaluationLoader:
         shards = self._open(split)
         count = len(shards) if limit is None else min(limit, len(shards))
@@ -200,12 +222,7 @@ class ShardedData(L.LightningDataModule):
         plan = EvaluationPlan(count, self.eval_batch_size, rank=rank, world=world)
         maker = self.make_evaluation()
         loader = EvaluationLoader(
-            shards,
-            plan,
-            maker.batch,
-            workers=self.workers,
-            item=maker.item,
-            finish=maker.finish,
+            shards, plan, maker.batch, workers=self.workers, item=maker.item, finish=maker.finish
         )
         self._loaders.append(loader)
         return loader

@@ -1,32 +1,18 @@
 """A data set on one HTML page that needs no other file and no network."""
 
-import base64
 from collections.abc import Sequence
 from html import escape
 from typing import Any, NamedTuple
 
 from data_modules.histogram import histogram
+from softmask.pages import document
+from softmask.pages import picture as embedded
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #1c2330; --soft: #5b6472; --ground: #f5f6f8;
-  --card: #fff; --bar: #3567c8; --rule: #dde1e7; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e6e9ef; --soft: #9aa4b2; --ground: #14171c;
-  --card: #1e232b; --bar: #7ba4f2; --rule: #333a45; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1560px; padding: 16px; background: var(--ground);
-  color: var(--ink); font: 15px/1.45 system-ui, sans-serif; }
-h1 { font-size: 22px; margin: 8px 0; overflow-wrap: anywhere; }
-h2 { font-size: 17px; margin: 28px 0 10px; }
-h3 { font-size: 15px; margin: 0 0 4px; }
-.soft, figcaption { color: var(--soft); font-size: 13px; overflow-wrap: anywhere; }
-.grid { display: grid; gap: 12px; }
 .tiles { grid-template-columns: repeat(auto-fit, minmax(150px, 1fr)); }
 .charts { grid-template-columns: repeat(auto-fill, minmax(min(100%, 340px), 1fr)); }
 .pictures { grid-template-columns: repeat(auto-fill, minmax(150px, 1fr)); }
-.card, figure { background: var(--card); border: 1px solid var(--rule); border-radius: 8px;
-  margin: 0; padding: 12px; min-width: 0; }
 .tiles b { display: block; font-size: 21px; }
-svg { display: block; width: 100%; height: auto; }
 svg rect { fill: var(--bar); }
 svg line { stroke: var(--rule); }
 svg text { fill: var(--soft); font-size: 11px; }
@@ -58,19 +44,16 @@ def page(report: dict[str, Any], pictures: Sequence[Picture]) -> str:
         report: as `softmask data stats` writes it to JSON.
         pictures: samples to show.
     """
-    title = escape(str(report["path"]))
+    title = str(report["path"])
     charts = "".join(_chart(name, row) for name, row in report["lengths"].items())
-    return (
-        '<!DOCTYPE html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{title}</title><style>{STYLE}</style></head><body>"
-        f"<h1>{title}</h1><p class='soft'>hash {escape(str(report['hash']))}</p>"
+    body = (
+        f"<h1>{escape(title)}</h1><p class='soft'>hash {escape(str(report['hash']))}</p>"
         f"<div class='grid tiles'>{_tiles(report)}</div>"
         f"<h2>How long, how many, how large</h2><div class='grid charts'>{charts}</div>"
         f"{_words(report['vocabulary'])}"
         f"<h2>Samples</h2><div class='grid pictures'>{''.join(map(_figure, pictures))}</div>"
-        "</body></html>\n"
     )
+    return document(title, body, STYLE)
 
 
 def _tiles(report: dict[str, Any]) -> str:
@@ -119,9 +102,7 @@ def _figure(picture: Picture) -> str:
     shown = "<div class='none'>no picture</div>"
     if picture.data:
         kind = TYPES.get(picture.extension, picture.extension)
-        data = base64.b64encode(picture.data).decode("ascii")
-        alt = escape(picture.captions[0], quote=True)
-        shown = f'<img alt="{alt}" loading="lazy" src="data:image/{kind};base64,{data}">'
+        shown = embedded(picture.data, kind, picture.captions[0])
     return (
         f'<figure title="{escape(picture.key)}">{shown}<figcaption>{caption}</figcaption></figure>'
     )

@@ -29,7 +29,10 @@ MAY_IMPORT = {
 ONLY_IN = {
     "timm": ("softmask.nn*", "softmask.weights", "softmask.tokenizer"),
     "transformers": ("softmask.nn*", "softmask.weights", "softmask.tokenizer"),
-    "lightning": ("softmask.tasks*", "softmask.callbacks*", "softmask.cli", "data_modules*"),
+    "lightning": (
+        *("softmask.tasks*", "softmask.callbacks*", "softmask.cli", "data_modules*"),
+        "softmask.dry_run",  # takes a few steps with a trainer of its own
+    ),
     "pytorch_lightning": (),
     "huggingface_hub": ("softmask.model", "softmask.sharing"),
     "albumentations": ("data_modules.pipeline",),
@@ -41,12 +44,14 @@ ONLY_IN = {
 # All that data modules see of the other package.
 # Drops are what data modules report and callbacks write. Captions and pictures are what evaluation
 # and inference make of them alike, and inference must do without data modules. Answers are counted
-# as they are scored. A job in parts is the same for shards and for features.
+# as they are scored. A job in parts is the same for shards and for features, and pages of data and
+# of runs look alike.
 DATA_SEES = (
     *CONTRACT,
     "softmask.captions",
     "softmask.drops",
     "softmask.metrics.answers",
+    "softmask.pages",
     "softmask.parts",
     "softmask.pictures",
     "softmask.tokenizer",

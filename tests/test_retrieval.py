@@ -165,6 +165,8 @@ def test_five_captions_an_image_ranked_perfectly_are_one():
         text_image_id=text_image,
         states=torch.zeros(20, 1, 1),
         mask=torch.ones(20, 1).bool(),
+        image_place=torch.arange(4),
+        text_place=torch.stack([text_image, torch.arange(20) % 5], dim=1),
         tokens={},
     )
     scores, correct = contrastive_scores(gathered), gathered.correct()

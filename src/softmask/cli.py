@@ -3,7 +3,7 @@
 `softmask.program` calls it. SIGTERM ends a run with a checkpoint and exit code 143.
 `--ckpt_path last` goes on from the last checkpoint of the named run
 (`--trainer.logger.init_args.version NAME`), or starts it: one command for the first start and for
-every other.
+every other. `softmask fit --dry_run true` says what a training would take, and takes no step.
 """
 
 import lightning.pytorch as L
@@ -18,14 +18,20 @@ from softmask.callbacks import (
     DroppedSamples,
     GroundingPanels,
     LastCheckpoint,
+    NegativePanels,
     PairScores,
     Performance,
     Preemption,
+    RetrievalPanels,
+    RunBoard,
+    RunPage,
     RunReport,
     SoftMaskPanels,
+    UpdateNorm,
     find_last,
-    run_folder,
+    run_path,
 )
+from softmask.dry_run import Feed, check_queue, dry_run
 from softmask.errors import InputError
 from softmask.program import main as main  # what installed programs still call
 from softmask.tasks import TaskModule
@@ -44,21 +50,32 @@ class SoftMaskCLI(LightningCLI):
     """
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Add the named callbacks, the links, and `--then_test`."""
+        """Add the named callbacks, the links, `--then_test` and `--dry_run`."""
         parser.add_lightning_class_args(ModelCheckpoint, "checkpoint")
         parser.add_lightning_class_args(LastCheckpoint, "last")
         parser.add_lightning_class_args(Preemption, "preemption")
         parser.add_lightning_class_args(LearningRateMonitor, "lr_monitor")
         parser.add_lightning_class_args(Performance, "performance")
+        parser.add_lightning_class_args(UpdateNorm, "updates")
+        parser.add_lightning_class_args(RunBoard, "board")
         parser.add_lightning_class_args(Blocks, "blocks")
         parser.add_lightning_class_args(DroppedSamples, "dropped")
         parser.add_lightning_class_args(RunReport, "report")
         parser.add_lightning_class_args(SoftMaskPanels, "panels")
         parser.add_lightning_class_args(GroundingPanels, "grounding_panels")
+        parser.add_lightning_class_args(NegativePanels, "negatives")
+        parser.add_lightning_class_args(RetrievalPanels, "retrieved")
         parser.add_lightning_class_args(PairScores, "scores")
+        parser.add_lightning_class_args(RunPage, "page")  # last: it shows what the others left
         parser.set_defaults({"lr_monitor.logging_interval": "step"})
         parser.add_argument(
             "--then_test", type=bool, default=False, help="fit only: test the last weights after it"
+        )
+        parser.add_argument(
+            "--dry_run",
+            type=bool,
+            default=False,
+            help="fit only: say what the training would take, and end before it",
         )
         parser.link_arguments(
             "data.init_args.image_size",
@@ -106,10 +123,26 @@ class SoftMaskCLI(LightningCLI):
             check_checkpoint(path)
         elif self.subcommand != "fit":
             raise InputError(
-                f"There is no last checkpoint in {run_folder(self.trainer)} to {self.subcommand}: "
+                f"There is no last checkpoint in {run_path(self.trainer)} to {self.subcommand}: "
                 f"correct --trainer.logger.init_args.version, or give the checkpoint's path."
             )
         return str(path) if path else None
+
+    def before_fit(self) -> None:
+        """Refuse what cannot work while there is one process; end here when asked to.
+
+        Raises:
+            InputError: the queue and the global batch do not fit, or a dry run found worse.
+        """
+        check_queue(self.model, self.datamodule.batch_size * self.trainer.world_size)
+        if self._get(self.config, "dry_run"):
+            data, ranks = self.datamodule, self.trainer.world_size
+            data.trainer = self.trainer
+            data.setup("fit")
+            feed = Feed(data, data.batch_size, data.train_batches(ranks), data.samples())
+            go_on = self._get(self.config_init, "ckpt_path")
+            print(dry_run(self.trainer, self.model, feed, go_on))
+            raise SystemExit(0)
 
     def after_fit(self) -> None:
         """Test in the same run when asked to."""

@@ -36,6 +36,8 @@ class Gathered:
     text_image_id: Tensor  # (T,) image that came with the text
     states: Tensor  # (T, L, D)
     mask: Tensor  # (T, L)
+    image_place: Tensor  # (I,) in the data set
+    text_place: Tensor  # (T, 2) of the image that came with the text; which of its captions it is
     tokens: dict[int, Tensor]  # index of an image of this rank -> (N, D), on the host
 
     def text_image(self) -> Tensor:
@@ -132,6 +134,8 @@ class Gallery:
             text_image_id=texts["image_id"],
             states=texts["states"],
             mask=texts["mask"],
+            image_place=images["position"][once],
+            text_place=texts["place"],
             tokens={index: self._tokens[places[index]] for index in mine},
         )
 
@@ -154,7 +158,8 @@ class Gallery:
         # A rank with fewer texts repeats its first one, which counts once.
         columns = {name: _repeat_first(rows, count) for name, rows in columns.items()}
         rows = Rows()
-        rows.add(columns.pop("of") * most + columns.pop("turn"), columns)
+        of, turn = columns.pop("of"), columns.pop("turn")
+        rows.add(of * most + turn, {**columns, "place": torch.stack([of, turn], dim=1)})
         return rows.gather(gather)
 
 

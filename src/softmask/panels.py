@@ -76,6 +76,24 @@ def grounding_panel(rows: Sequence[Grounded]) -> Pixels:
     return _sheet(("meant", "where the words look"), [*map(_grounded_line, rows)])
 
 
+def said_of_masks(rows: Sequence[Row]) -> str:
+    """A panel of soft masks in words."""
+    lines = (
+        f"{row.before} [{row.word}] {row.after}: match {row.plain:.2f}, masked {row.masked:.2f}"
+        for row in rows
+    )
+    return f"Where the word in brackets looks. {'. '.join(map(str.strip, lines))}."
+
+
+def said_of_boxes(rows: Sequence[Grounded]) -> str:
+    """A panel of grounding in words."""
+    lines = (
+        row.expression if row.iou is None else f"{row.expression}: overlap {row.iou:.2f}"
+        for row in rows
+    )
+    return f"What is meant in green, the chosen box in red. {'. '.join(map(str.strip, lines))}."
+
+
 def _soft_line(row: Row) -> _Line:
     picture, heat = _square(row.image), _enlarge(row.patches)
     words = ((row.before, INK), (row.word, RED), (row.after, INK))

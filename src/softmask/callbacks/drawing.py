@@ -1,7 +1,7 @@
 """What the drawings of evaluation samples share: which samples, when, and where they go."""
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, NamedTuple
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
@@ -10,6 +10,13 @@ from PIL import Image
 
 from softmask.callbacks.folder import run_folder
 from softmask.panels import Pixels
+
+
+class Shown(NamedTuple):
+    """A drawing, and the same in words: one who cannot see it reads them."""
+
+    pixels: Pixels
+    said: str
 
 
 class Drawing(Callback):
@@ -31,7 +38,7 @@ class Drawing(Callback):
         """Whether it draws what this task evaluates."""
 
     @abstractmethod
-    def draw(self, trainer: L.Trainer, task: Any, batch: Any) -> Pixels:
+    def draw(self, trainer: L.Trainer, task: Any, batch: Any) -> Shown:
         """Draw the first samples of a batch of a task that it draws."""
 
     def on_validation_batch_end(
@@ -66,18 +73,23 @@ class Drawing(Callback):
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draw, and save the drawing in the run's folder."""
         path = run_folder(trainer) / f"{self.name}.png"
-        drawn = self._show(trainer, pl_module, "test")
-        if drawn is not None:
-            Image.fromarray(drawn).save(path)
+        shown = self._show(trainer, pl_module, "test")
+        if shown is not None:
+            Image.fromarray(shown.pixels).save(path)
             print(f"Drawing:     {path}")
 
-    def _show(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> Pixels | None:
+    def _show(self, trainer: L.Trainer, task: L.LightningModule, stage: str) -> Shown | None:
         batch, self._batch = self._batch, None
         if batch is None or not trainer.is_global_zero:
             return None
-        drawn = self.draw(trainer, task, batch)
-        if isinstance(trainer.logger, TensorBoardLogger):
-            trainer.logger.experiment.add_image(
-                f"{self.name}/{stage}", drawn, trainer.global_step, dataformats="HWC"
-            )
-        return drawn
+        shown = self.draw(trainer, task, batch)
+        put(trainer, f"{self.name}/{stage}", shown)
+        return shown
+
+
+def put(trainer: L.Trainer, tag: str, shown: Shown) -> None:
+    """Give TensorBoard a drawing and its words, where there is a TensorBoard."""
+    if isinstance(trainer.logger, TensorBoardLogger):
+        board, step = trainer.logger.experiment, trainer.global_step
+        board.add_image(tag, shown.pixels, step, dataformats="HWC")
+        board.add_text(tag, shown.said, step)

@@ -8,7 +8,7 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from softmask.callbacks.folder import run_folder
+from softmask.callbacks.folder import run_path
 from softmask.errors import InputError
 
 
@@ -57,7 +57,7 @@ class LastCheckpoint(Checkpoint):
 
 def last_file(trainer: L.Trainer) -> Path:
     """Where a run keeps its last checkpoint; all ranks ask, the first one answers."""
-    return run_folder(trainer) / "checkpoints" / "last.ckpt"
+    return run_path(trainer) / "checkpoints" / "last.ckpt"
 
 
 def save_last(trainer: L.Trainer) -> Path:

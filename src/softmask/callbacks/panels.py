@@ -7,11 +7,18 @@ import torch
 from torch import Tensor
 
 from softmask.batch import CaptionedBatch, GroundingBatch, ImageTextBatch
-from softmask.callbacks.drawing import Drawing
+from softmask.callbacks.drawing import Drawing, Shown
 from softmask.captioned import first_captions
 from softmask.grounding import best_box, enlarge
 from softmask.metrics import box_iou, peak
-from softmask.panels import Grounded, Pixels, Row, grounding_panel, panel
+from softmask.panels import (
+    Grounded,
+    Row,
+    grounding_panel,
+    panel,
+    said_of_boxes,
+    said_of_masks,
+)
 from softmask.saliency import normalise_map
 from softmask.tasks import GroundingTask, PretrainTask
 from softmask.tokenizer import load_tokenizer
@@ -26,10 +33,11 @@ class SoftMaskPanels(Drawing):
         """Pretraining's."""
         return isinstance(task, PretrainTask)
 
-    def draw(self, trainer: L.Trainer, task: PretrainTask, batch: CaptionedBatch) -> Pixels:
+    def draw(self, trainer: L.Trainer, task: PretrainTask, batch: CaptionedBatch) -> Shown:
         """Draw one word of each sample."""
         text = trainer.datamodule.text  # type: ignore[attr-defined]
-        return panel(_rows(task, _first(batch, self.samples), text.tokenizer))
+        rows = _rows(task, _first(batch, self.samples), text.tokenizer)
+        return Shown(panel(rows), said_of_masks(rows))
 
 
 class GroundingPanels(Drawing):
@@ -41,12 +49,11 @@ class GroundingPanels(Drawing):
         """Grounding's."""
         return isinstance(task, GroundingTask)
 
-    def draw(self, trainer: L.Trainer, task: GroundingTask, batch: GroundingBatch) -> Pixels:
+    def draw(self, trainer: L.Trainer, task: GroundingTask, batch: GroundingBatch) -> Shown:
         """Draw the expression of each sample."""
         maps = task.maps(batch)[: self.samples]
-        return grounding_panel(
-            [_grounded(task, batch, row, patches) for row, patches in enumerate(maps)]
-        )
+        rows = [_grounded(task, batch, row, patches) for row, patches in enumerate(maps)]
+        return Shown(grounding_panel(rows), said_of_boxes(rows))
 
 
 def _grounded(task: GroundingTask, batch: GroundingBatch, row: int, patches: Tensor) -> Grounded:

@@ -2,21 +2,14 @@
 
 import json
 import time
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
 
+from softmask.callbacks.facts import hashes
 from softmask.callbacks.folder import run_folder
 from softmask.tasks import TaskModule
-
-
-@runtime_checkable
-class KnowsHashes(Protocol):
-    """Data that can say which it is."""
-
-    def hashes(self) -> dict[str, str]:
-        """Hashes by split: train, val, test."""
 
 
 class RunReport(Callback):
@@ -70,9 +63,3 @@ class RunReport(Callback):
             handed.write_text(json.dumps(pl_module.submission) + "\n")
             print(f"Submission:  {handed}")
         print(f"Report:      {path}\nTensorBoard: tensorboard --logdir {path.parent}")
-
-
-def hashes(trainer: L.Trainer) -> dict[str, str]:
-    """Give the hash of each data set that the run opened, by split, where its data knows them."""
-    data = trainer.datamodule  # type: ignore[attr-defined]
-    return data.hashes() if isinstance(data, KnowsHashes) else {}

@@ -45,6 +45,13 @@ class Negatives(NamedTuple):
     image: Tensor  # (B,) for each text, an image of another pair
 
 
+class Judged(NamedTuple):
+    """A step's negatives, and what the matching head made of them."""
+
+    negatives: Negatives
+    logits: Tensor  # (3 B, 2) of pairs, of images with hard texts, of texts with hard images
+
+
 class ContrastTask(PairTask):
     """Base of pretraining and of retrieval's fine-tuning.
 
@@ -71,6 +78,9 @@ class ContrastTask(PairTask):
         self.contrast = contrast or Contrast()
         super().__init__(backbone, optim, self.contrast, evaluation, init_from, bert, heads)
         self.queue = FeatureQueue(self.contrast.queue_size, backbone.embed_dim)
+        self.judged: Judged | None = None
+        """Of the last training step, to be looked at; without gradient."""
+        self._negatives: Negatives | None = None
 
     @property
     def hardness(self) -> float:
@@ -138,7 +148,8 @@ class ContrastTask(PairTask):
         )
         self.queue.push(*new)
         same = same_item(image_id, text_id, image_id, text_id)
-        return loss, self.draw_negatives(i2t[:, own], t2i[:, own], same)
+        self._negatives = self.draw_negatives(i2t[:, own], t2i[:, own], same)
+        return loss, self._negatives
 
     def draw_negatives(self, i2t: Tensor, t2i: Tensor, same: Tensor) -> Negatives:
         """Draw a hard text for each image and a hard image for each text; all (B, B)."""
@@ -151,6 +162,8 @@ class ContrastTask(PairTask):
         """Log how pairs and negatives, the last two thirds of (3 B, 2), are told apart."""
         labels = match_labels(logits, 3)
         pairs = len(logits) // 3
+        if self._negatives is not None:
+            self.judged = Judged(self._negatives, logits.detach())
         self.log_dict(
             {
                 "train/accuracy/pairs": match_accuracy(logits[:pairs], labels[:pairs]),

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from softmask.backbone import Backbone
 from softmask.batch import CaptionedBatch
+from softmask.found import Found, found
 from softmask.gallery import Gallery, Gathered
 from softmask.metrics import chance_at_one, recall_at_k, recall_intervals
 from softmask.nn import Matcher
@@ -47,6 +48,8 @@ class PairTask(TaughtTask):
         self.matcher = Matcher(backbone.text.width)
         self.bert = bert
         self.gallery = Gallery()
+        self.found: Found | None = None
+        """Hits and misses of the last test, to be looked at."""
 
     def setup(self, stage: str) -> None:
         """Start from BERT, then from `init_from`, when asked to."""
@@ -119,6 +122,8 @@ class PairTask(TaughtTask):
             )
         correct = gathered.correct(self.evaluation.equal_captions)
         self.report = retrieval_report(gathered, scores, correct)
+        if stage == "test":
+            self.found = found(gathered, *scores["itm" if "itm" in scores else "itc"], correct)
         means = {}
         for name in scores:
             flat = {
