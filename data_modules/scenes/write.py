@@ -25,6 +25,10 @@ from softmask.errors import InputError
 
 TASKS = {task.name: task for task in (CAPTIONS, QUESTIONS, STATEMENTS, HYPOTHESES, EXPRESSIONS)}
 SHARD_SIZE = 1000
+PAIRS = 4
+"""Training pairs for each scene of another task: of fewer, pretraining learns captions by heart."""
+RECIPE = 2
+"""Raised when the same options give other bytes: those of an older recipe are refused."""
 SMALLEST = 48  # pixels: drawings are a fifth of the side at level 3
 
 
@@ -76,7 +80,8 @@ def write_scenes(
 
     Args:
         output: folder of the data sets.
-        scenes: training samples of a task, rounded up to whole rounds of its templates.
+        scenes: training samples of a task, rounded up to whole rounds of its templates; pairs for
+            pretraining are four times as many.
         held_out: samples of val and of test each, rounded up as well.
         level: 1 knows 24 things, two or three in a picture; 2 some 150, up to four; 3 all drawings
             of the demo corpus, up to six. Statements about two pictures compare numbers and places
@@ -95,7 +100,7 @@ def write_scenes(
             f"each, and pictures of {SMALLEST} pixels or more."
         )
     options = Options(scenes, held_out, level, size, seed)
-    noted = {"source": "scenes", **options._asdict()}
+    noted = {"source": "scenes", "recipe": RECIPE, **options._asdict()}
     things = read_things(find_level(level))
     jobs = [
         job
@@ -140,7 +145,8 @@ def tasks_at(level: int) -> dict[str, Task]:
 
 def places(task: Task, split: str, options: Options) -> list[Place]:
     """List a split's places: whole rounds, so that labels are balanced."""
-    wanted = options.scenes if split == TRAIN else options.held_out
+    more = PAIRS if task.name == CAPTIONS.name else 1
+    wanted = more * options.scenes if split == TRAIN else options.held_out
     return task.plan(split, -(-wanted // task.round), options.seed)
 
 

@@ -33,7 +33,7 @@ def samples(corpus):
 
 def test_sizes_are_whole_rounds(samples):
     sizes = {task: len(samples[task, "train"]) for task in TASKS}
-    assert sizes == {"pairs": 50, "vqa": 80, "nlvr2": 72, "snli_ve": 60, "grounding": 50}
+    assert sizes == {"pairs": 200, "vqa": 80, "nlvr2": 72, "snli_ve": 60, "grounding": 50}
     assert [len(samples[task, "test"]) for task in TASKS] == [10, 40, 24, 30, 10]
 
 
