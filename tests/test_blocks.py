@@ -1,5 +1,7 @@
 """Compiled and recomputed blocks give the same numbers under the same names."""
 
+from collections import defaultdict
+
 import pytest
 import torch
 import training
@@ -7,7 +9,7 @@ from torch._dynamo.utils import counters
 
 from softmask.callbacks import Blocks
 from softmask.errors import InputError
-from softmask.nn import FusionLayer, checkpoint_blocks, compile_blocks
+from softmask.nn import FusionLayer, checkpoint_blocks, chunk_encoders, compile_blocks
 
 LENGTHS = (7, 12)
 
@@ -53,24 +55,70 @@ def test_recomputed_blocks_give_equal_losses_and_gradients_dropout_included():
     assert_equal(step(made, given), step(plain, given), 0.0)
 
 
+def kept(made: training.Recorded) -> int:
+    """Numbers that a step keeps for its backward pass."""
+    sizes = []
+    words = made.words.bias.shape[0]  # logits and their table are none of the blocks'
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        sizes.append(0 if words in tensor.shape else tensor.numel())
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda t: t):
+        made.training_step(training.batch(), 0)
+    return sum(sizes)
+
+
 def test_recomputed_blocks_keep_less_for_the_backward_pass():
-    def kept(made: training.Recorded) -> int:
-        sizes = []
-        words = made.words.bias.shape[0]  # logits and their table are none of the blocks'
-
-        def keep(tensor: torch.Tensor) -> torch.Tensor:
-            sizes.append(0 if words in tensor.shape else tensor.numel())
-            return tensor
-
-        hooks = (keep, lambda t: t)
-        with torch.autograd.graph.saved_tensors_hooks(*hooks):
-            made.training_step(training.batch(), 0)
-        return sum(sizes)
-
     plain = task()
     made = task()
     checkpoint_blocks(made)
     assert kept(made) < 0.8 * kept(plain)
+
+
+def still(**soft_mask: object) -> training.Recorded:
+    """Without dropout, which draws for a chunk at a time."""
+    return training.alone(training.task(soft_mask={"layer": 1, **soft_mask}))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 3, 100])
+def test_chunks_give_the_losses_and_gradients_of_the_whole_batch(rows):
+    plain = still()
+    made = still()
+    names = list(made.state_dict())
+    chunk_encoders(made, rows)
+    assert list(made.state_dict()) == names
+    given = training.batch(5)
+    for _ in range(2):
+        assert_equal(step(made, given), step(plain, given), 2e-5)
+    assert made.steps[0]["itc"] > 0
+
+
+def test_chunks_are_no_larger_than_asked_and_are_run_again_where_there_is_a_gradient():
+    made = still()
+    chunk_encoders(made, 2)
+    seen = defaultdict(list)
+
+    def watch(module: torch.nn.Module, kind: str) -> None:
+        module.register_forward_hook(lambda *given: seen[kind].append(len(given[2])))
+
+    for owner, part in {"own": made.backbone, "twin": made.teacher}.items():
+        watch(part.image.vit.patch_embed, f"{owner} image")
+        watch(part.text.bert.embeddings, f"{owner} text")
+        watch(part.fusion.layers[1].words, f"{owner} fusion")
+    made.training_step(training.batch(4), 0).backward()
+    assert seen["own image"] == [2, 2, 2, 2]
+    assert set(seen["own text"]) == {2}
+    assert seen["twin image"] == seen["twin text"] == [2, 2]
+    assert set(seen["twin fusion"]) <= {1, 2}
+    assert sorted(set(seen["own fusion"]) - {1, 2}) == [4]  # the map of soft masks sees all
+    assert seen["own fusion"].count(4) == 1
+
+
+def test_chunks_keep_less_for_the_backward_pass():
+    made = still()
+    chunk_encoders(made, 1)
+    assert kept(made) < 0.7 * kept(still())
 
 
 def test_recomputing_runs_trained_layers_twice_and_twins_once():
@@ -118,6 +166,10 @@ def test_blocks_are_changed_once_and_one_way():
     assert made.backbone.fusion.layers[0].forward is forward
     with pytest.raises(InputError, match=r"blocks\.compiled and blocks\.checkpointed"):
         Blocks(compiled=True, checkpointed=True)
+    with pytest.raises(InputError, match=r"blocks\.checkpointed and blocks\.chunk"):
+        Blocks(checkpointed=True, chunk=4)
+    with pytest.raises(InputError, match=r"blocks\.chunk is 0"):
+        Blocks(chunk=0)
 
 
 def test_blocks_are_left_alone_unless_asked():

@@ -4,7 +4,7 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
 
 from softmask.errors import InputError
-from softmask.nn import checkpoint_blocks, compile_blocks
+from softmask.nn import checkpoint_blocks, chunk_encoders, compile_blocks
 
 
 class Blocks(Callback):
@@ -14,18 +14,26 @@ class Blocks(Callback):
         compiled: compile each kind of block once, at the first step.
         checkpointed: keep the input of each block alone and compute it again in the backward pass:
             less memory, about a third more time.
+        chunk: images, texts or pairs that encoders take at once, keeping what they give alone: a
+            batch of any size, over all of which contrast still goes; about a third more time.
 
     Raises:
-        InputError: both are asked for.
+        InputError: two of them are asked for, or a chunk is empty.
     """
 
-    def __init__(self, compiled: bool = False, checkpointed: bool = False) -> None:
-        if compiled and checkpointed:
+    def __init__(
+        self, compiled: bool = False, checkpointed: bool = False, chunk: int | None = None
+    ) -> None:
+        asked = {"compiled": compiled, "checkpointed": checkpointed, "chunk": chunk is not None}
+        names = [f"blocks.{name}" for name, is_asked in asked.items() if is_asked]
+        if len(names) > 1:
             raise InputError(
-                "blocks.compiled and blocks.checkpointed are both true, and have not been made to "
-                "work together: set one of them to false."
+                f"{' and '.join(names)} are both set, and have not been made to work together: "
+                f"keep one of them."
             )
-        self.compiled, self.checkpointed = compiled, checkpointed
+        if chunk is not None and chunk < 1:
+            raise InputError(f"blocks.chunk is {chunk}: give 1 or more, or leave it out.")
+        self.compiled, self.checkpointed, self.chunk = compiled, checkpointed, chunk
         self._done = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
@@ -37,3 +45,5 @@ class Blocks(Callback):
             compile_blocks(pl_module)
         if self.checkpointed:
             checkpoint_blocks(pl_module)
+        if self.chunk is not None:
+            chunk_encoders(pl_module, self.chunk)

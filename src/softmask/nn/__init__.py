@@ -1,6 +1,7 @@
 """Layers: attention, fusion, encoders, heads."""
 
 from softmask.nn.blocks import checkpoint_blocks, compile_blocks
+from softmask.nn.chunks import chunk_encoders
 from softmask.nn.decoder import AnswerDecoder
 from softmask.nn.fusion import FusionEncoder, FusionLayer, ImageKeys, interleave, regroup
 from softmask.nn.heads import ClassHead, Matcher, Projection, WordHead
@@ -21,6 +22,7 @@ __all__ = [
     "TextEncoder",
     "WordHead",
     "checkpoint_blocks",
+    "chunk_encoders",
     "compile_blocks",
     "interleave",
     "regroup",

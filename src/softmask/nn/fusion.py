@@ -202,7 +202,7 @@ class FusionEncoder(nn.Module):
         last = len(self.layers) - 1
         if start > last:
             return states[:, 0]
-        states = self.forward(states, mask, keys, start, last, image_mask)
+        states = self.forward(states, mask, keys, start, last, image_mask=image_mask)
         layer, kv = self._stack()[last], keys.layers[last]
         seen = None if image_mask is None else image_mask[:, None, None, :]
         first: Tensor = layer(states, mask[:, None, None, :], kv, first_only=True, image_mask=seen)

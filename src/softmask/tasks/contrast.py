@@ -183,7 +183,8 @@ class ContrastTask(PairTask):
             rank_zero_warn(
                 f"accumulate_grad_batches={self.trainer.accumulate_grad_batches} enlarges the "
                 f"optimiser's batch alone: contrast and hard negatives still see one micro-batch "
-                f"and the queue, and the momentum twins and the queue move every micro-batch."
+                f"and the queue, and the momentum twins and the queue move every micro-batch. To "
+                f"contrast more pairs, enlarge the batch and set blocks.chunk instead."
             )
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
