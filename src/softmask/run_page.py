@@ -14,6 +14,7 @@ STYLE = (
 .pictures { grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); }
 .pictures img { display: block; max-width: 100%; height: auto; margin: auto; }
 .wide { overflow-x: auto; margin: 0 0 12px; }
+.tables { margin-bottom: 12px; }
 .tables .wide { margin: 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding-bottom: 6px; }
