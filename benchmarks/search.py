@@ -21,7 +21,7 @@ import torch
 from jsonargparse import auto_cli
 from PIL import Image
 
-from benchmarks.clock import ROOT, commit, machine, race, versions
+from benchmarks.clock import ROOT, machine, race, versions
 from softmask import SoftMask
 from softmask.ask.chunks import Chunk, write_chunk
 from softmask.ask.finding import Query, find
@@ -30,6 +30,7 @@ from softmask.ask.opening import fingerprint
 from softmask.ask.plan import Held, Plan, begin, join
 from softmask.ask.sources import Kind
 from softmask.config import FusionConfig, ImageConfig, ModelConfig, TextConfig
+from softmask.provenance import commit
 
 RESULTS = ROOT / "benchmarks" / "results"
 GOAL = 100.0

@@ -14,10 +14,13 @@ STYLE = (
 .pictures { grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); }
 .pictures img { display: block; max-width: 100%; height: auto; margin: auto; }
 .wide { overflow-x: auto; margin: 0 0 12px; }
+.tables { margin-bottom: 12px; }
+.tables .wide { margin: 0; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
 caption { text-align: left; font-weight: 600; padding-bottom: 6px; }
 th, td { text-align: left; padding: 3px 18px 3px 0; border-top: 1px solid var(--rule);
   font-weight: 400; vertical-align: top; }
+@media (max-width: 480px) { th, td { padding-right: 8px; font-size: 13px; } }
 td:nth-child(2):last-child { overflow-wrap: anywhere; }
 thead th { color: var(--soft); font-size: 13px; border: 0; white-space: nowrap; }
 pre { background: var(--card); border: 1px solid var(--rule); border-radius: 8px; padding: 12px;

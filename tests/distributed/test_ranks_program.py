@@ -39,6 +39,18 @@ def test_steps_and_report_are_those_of_one_process(two, fitted):
     assert both["itm"]["t2i"]["r10"] == 1
 
 
+def test_report_and_page_are_written_once(two):
+    """Both ranks have ended by now: neither waited for the other one to write."""
+    for name in ("report.json", "report.html"):
+        assert [path.parent for path in two.parent.rglob(name)] == [two]
+    said = (two.parent / "out.txt").read_text()
+    assert said.count("Page:  ") == 2  # after fit and after test, by one rank
+    assert "could not be written" not in said
+    page = (two / "report.html").read_text()
+    assert "Not tested yet" not in page
+    assert page.rstrip().endswith("</html>")
+
+
 def test_same_pairs_went_through_the_queue(two, fitted):
     one, both = (
         torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]

@@ -24,6 +24,7 @@ article { margin: 28px 0; }
 .soft { color: var(--soft); font-size: 14px; }
 .grid { display: grid; gap: 12px; margin: 12px 0; padding: 0; list-style: none;
   grid-template-columns: repeat(auto-fill, minmax(min(100%, 230px), 1fr)); }
+@media (max-width: 520px) { article .grid { grid-template-columns: 1fr 1fr; gap: 8px; } }
 figure { margin: 0; background: var(--card); border: 1px solid var(--rule); border-radius: 8px;
   overflow: hidden; min-width: 0; }
 figure a { display: block; }
