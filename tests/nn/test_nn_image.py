@@ -132,6 +132,7 @@ def test_weights_that_cannot_be_had_are_named_at_once():
         "",
         "resnet18",  # no positions to size
         "vit_base_patch16_siglip_224",  # no class token
+        "flexivit_small",  # no position for it
         "deit_tiny_distilled_patch16_224",  # two of them
         "swin_tiny_patch4_window7_224",
     ],

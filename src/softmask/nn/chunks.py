@@ -42,7 +42,7 @@ def _encode(encode: Pass, rows: int, *inputs: Tensor) -> Tensor:
     """Encode R texts or B images, tensors of equal first size."""
     if len(inputs[0]) <= rows:
         return encode(*inputs)
-    parts = zip(*(each.split(rows) for each in inputs), strict=True)
+    parts = zip(*(torch.split(each, rows) for each in inputs), strict=True)
     return torch.cat([_again(encode, *part) for part in parts])
 
 
@@ -73,5 +73,4 @@ def _fuse(
 
 
 def _again(run: Pass, *inputs: object, **more: object) -> Tensor:
-    found: Tensor = checkpoint(run, *inputs, use_reentrant=False, **more)
-    return found
+    return checkpoint(partial(run, **more), *inputs, use_reentrant=False)

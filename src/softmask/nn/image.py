@@ -5,10 +5,11 @@ B images, P patches, D width.
 
 from collections.abc import Sequence
 from difflib import get_close_matches
+from typing import cast
 
 import timm
 import torch
-from timm.layers import build_sincos2d_pos_embed
+from timm.layers.pos_embed_sincos import build_sincos2d_pos_embed
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -134,8 +135,10 @@ def _place(vit: VisionTransformer, grid: tuple[int, int]) -> None:
     """
     width = vit.embed_dim // 4 * 4  # a sine and a cosine for rows, and for columns
     waves = build_sincos2d_pos_embed(list(grid), width, temperature=4 * max(grid))
-    vit.pos_embed.zero_()
-    vit.pos_embed[0, 1:, :width] = waves
+    places = vit.pos_embed
+    assert places is not None, "_create refuses a ViT without"
+    places.zero_()
+    places[0, 1:, :width] = waves
 
 
 def _create(
@@ -160,12 +163,14 @@ def _create(
         )
     except (OSError, RuntimeError, TypeError, AssertionError) as error:
         raise InputError(_refusal(name, pretrained, error)) from error
-    if not isinstance(vit, VisionTransformer) or vit.num_prefix_tokens != 1:
+    known = isinstance(vit, VisionTransformer) and vit.num_prefix_tokens == 1
+    if not known or vit.pos_embed is None or vit.no_embed_class:
         raise InputError(
-            f"'{name}' is not a ViT with exactly one class token before its patches, which ALBEF's "
-            f"matching reads: choose a plain ViT or DeiT, such as deit_base_patch16_224.fb_in1k."
+            f"'{name}' is not a ViT with one class token before its patches, which ALBEF's "
+            f"matching reads, and a position for each: choose a plain ViT or DeiT, such as "
+            f"deit_base_patch16_224.fb_in1k."
         )
-    return vit
+    return cast(VisionTransformer, vit)
 
 
 def _refusal(name: str, pretrained: bool, error: Exception) -> str:
