@@ -48,8 +48,18 @@ def picture(data: bytes, kind: str, alt: str) -> str:
         kind: png, jpeg and so on.
         alt: what it shows, as text.
     """
-    said, coded = escape(alt, quote=True), base64.b64encode(data).decode("ascii")
-    return f'<img alt="{said}" loading="lazy" src="data:image/{kind};base64,{coded}">'
+    said = escape(alt, quote=True)
+    return f'<img alt="{said}" loading="lazy" src="{data_uri(data, kind)}">'
+
+
+def data_uri(data: bytes, kind: str) -> str:
+    """An image as an address that holds it.
+
+    Args:
+        data: the file's bytes.
+        kind: png, jpeg and so on.
+    """
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
 def table(title: str, heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
