@@ -99,9 +99,9 @@ def test_a_run_goes_on_with_another_number_of_ranks(whole, corpus, tmp_path):
     assert ended[0].code == -signal.SIGKILL
     folder = tmp_path / "alone"
     args = program.arguments("fit", corpus, tmp_path, overlays=[seen.overlay(folder)])
-    refused = program.here([*args, *AGAIN, "--data.init_args.batch_size", "3"])
+    refused = program.here([*args, *AGAIN, "--data.init_args.batch_size", "2"])
     assert refused.code == 1
-    assert "global_batch 4 but this run has 3: set data.init_args.batch_size to 4" in refused.err
+    assert "global_batch 4 but this run has 2: set data.init_args.batch_size to 4" in refused.err
     assert not (folder / "seen").exists()  # no step was taken
     alone = program.apart([*args, *AGAIN], folder)
     assert alone.code == 0, alone.err
