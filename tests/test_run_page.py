@@ -9,7 +9,7 @@ from itertools import pairwise
 import program
 import pytest
 
-from softmask.curves import Chart, charts, draw, family, thinned, ticks
+from softmask.curves import Chart, charts, draw, family, place, thinned, ticks
 from softmask.events import read_events
 from softmask.run_page import Panel, RunStory, report_tables, run_page
 
@@ -201,3 +201,8 @@ def test_ticks_are_round_and_inside(ends):
     assert all(low <= value <= high + 1e-9 for value in found)
     assert all(len(f"{value:.3g}") <= 8 for value in found)
     assert ticks(2.0, 2.0) == [2.0]
+
+
+def test_figures_are_in_the_order_of_their_numbers():
+    tags = ["val/itc/i2t@10", "val/itc/i2t@5", "val/recall", "val/itc/i2t@1"]
+    assert sorted(tags, key=place) == ["val/recall", *(f"val/itc/i2t@{k}" for k in (1, 5, 10))]

@@ -45,7 +45,7 @@ def charts(scalars: Mapping[str, Series]) -> list[Chart]:
         scalars: by tag; values that are not finite are left out.
     """
     families: dict[str, dict[str, Series]] = {}
-    for tag in sorted(scalars, key=_place):
+    for tag in sorted(scalars, key=place):
         finite = {step: v for step, v in scalars[tag].items() if math.isfinite(v)}
         if finite and tag.startswith(GROUPS):
             title = family(tag)
@@ -171,7 +171,7 @@ def _stroke(places: Iterable[tuple[float, float]], number: int) -> str:
     return f'<polyline class="l{look}" stroke-dasharray="{DASHES[look]}" points="{shown}"/>'
 
 
-def _place(tag: str) -> tuple[int, bool, str]:
+def place(tag: str) -> tuple[int, bool, str]:
     """Groups in their order, whole losses before their parts."""
     group = next((n for n, name in enumerate(GROUPS) if tag.startswith(name)), len(GROUPS))
     counted = re.sub(r"\d+", lambda number: number[0].zfill(4), tag)  # 5 before 10

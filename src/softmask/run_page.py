@@ -5,7 +5,7 @@ from html import escape
 from typing import Any, NamedTuple
 
 from softmask.curves import STYLE as CURVES
-from softmask.curves import charts, draw
+from softmask.curves import charts, draw, place
 from softmask.pages import document, picture, table
 
 STYLE = (
@@ -77,8 +77,8 @@ def run_page(story: RunStory) -> str:
 def report_tables(report: Mapping[str, Any]) -> dict[str, list[tuple[str, str, str]]]:
     """The numbers of a report by place, such as `itc/i2t`: name, value, interval or nothing."""
     found: dict[str, list[tuple[str, str, str]]] = {}
-    for place, name, value, interval in _walk(report, ""):
-        found.setdefault(place, []).append((name, value, interval))
+    for where, name, value, interval in _walk(report, ""):
+        found.setdefault(where, []).append((name, value, interval))
     return found
 
 
@@ -111,7 +111,7 @@ def _result(story: RunStory) -> Iterator[str]:
         )
         tables = report_tables(tested).items()
         yield '<div class="grid tables">'
-        yield from (_numbers(place or "test", rows) for place, rows in tables)
+        yield from (_numbers(where or "test", rows) for where, rows in tables)
         yield "</div>"
     validated = {tag: line for tag, line in story.scalars.items() if tag.startswith("val/")}
     if validated:
@@ -120,7 +120,7 @@ def _result(story: RunStory) -> Iterator[str]:
             ("figure", "last", "step", "least", "most"),
             (
                 (tag, _number(line[max(line)]), str(max(line)), *_ends(line))
-                for tag, line in sorted(validated.items())
+                for tag, line in sorted(validated.items(), key=lambda each: place(each[0]))
             ),
         )
 
