@@ -9,8 +9,11 @@ from typing import Any
 
 import torch
 
-from benchmarks.rivals import Lavis, Ours, Rival
+from benchmarks.gpu import now
+from benchmarks.rivals import Alone, Lavis, Ours, Replayed, Rival
 from benchmarks.sizes import StepSize
+from softmask.nn import checkpoint_blocks
+from softmask.tasks import PretrainTask
 
 ALBEF = {"gamma": 0.0, "match_ids": False}
 """conf/overlay/albef.yaml's contrast."""
@@ -40,6 +43,8 @@ class Row:
         soft_mask: weight of ours.
         own_draw: whether MLM masks the text for itself.
         compiled: whether ours is compiled.
+        replayed: whether ours is replayed from a CUDA graph.
+        recomputed: whether ours recomputes its blocks in the backward pass.
         lavis: whether it is LAVIS instead.
         precision: entered around the forward pass.
     """
@@ -48,6 +53,8 @@ class Row:
     soft_mask: float = 0.0
     own_draw: bool = True
     compiled: bool = False
+    replayed: bool = False
+    recomputed: bool = False
     lavis: bool = False
     precision: Precision = contextlib.nullcontext
 
@@ -56,7 +63,11 @@ class Row:
         if self.lavis:
             assert lavis is not None
             return Lavis(size, lavis, device=device, precision=self.precision)
-        return Ours(
+        return self.ours(size, device)
+
+    def ours(self, size: StepSize, device: str, kind: type[PretrainTask] = Alone) -> Ours:
+        """Build ours, whose task is of a kind."""
+        made = (Replayed if self.replayed else Ours)(
             size,
             self.contrast,
             soft_mask=self.soft_mask,
@@ -64,15 +75,19 @@ class Row:
             compiled=self.compiled,
             device=device,
             precision=self.precision,
+            kind=kind,
         )
+        if self.recomputed:
+            checkpoint_blocks(made.task)
+        return made
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a preset means.
+    """What a preset does at one size.
 
     Args:
-        sizes: one for each batch.
+        size: of the step.
         rows: the rivals by name.
         rounds: that count.
         warmup: rounds before them.
@@ -80,7 +95,7 @@ class Plan:
         device: where.
     """
 
-    sizes: tuple[StepSize, ...]
+    size: StepSize
     rows: Mapping[str, Row]
     rounds: int
     warmup: int = 1
@@ -89,19 +104,14 @@ class Plan:
 
     def clock(self) -> Callable[[], float]:
         """CPU time, or wall time once the device is done."""
-        return _device_time if self.device == "cuda" else time.process_time
+        return now if self.device == "cuda" else time.process_time
 
 
-def _device_time() -> float:
-    torch.cuda.synchronize()
-    return time.perf_counter()
-
-
-def plan(preset: str, compiled: bool = False) -> Plan:
-    """Give a preset's plan.
+def plans(preset: str, compiled: bool = False) -> tuple[Plan, ...]:
+    """Give a preset's plans.
 
     Args:
-        preset: cpu-small, cpu-full or gpu.
+        preset: cpu-small, cpu-full, gpu or gpu-graph.
         compiled: add ours with compiled blocks.
     """
     modes = {
@@ -110,18 +120,41 @@ def plan(preset: str, compiled: bool = False) -> Plan:
         "softmask": Row({"gamma": 2.0}, soft_mask=1.0, own_draw=False),
     }
     lavis = {"lavis": Row({}, lavis=True)}
-    if compiled or preset == "gpu":
+    if preset.startswith("gpu"):
+        modes = {name: replace(row, precision=bf16) for name, row in modes.items()}
+        return _replayed(modes["softmask"]) if preset == "gpu-graph" else _on_gpu(modes, lavis)
+    if compiled:
         modes |= {f"{name}/compiled": replace(row, compiled=True) for name, row in modes.items()}
     if preset == "cpu-small":
         small = StepSize(
             64, width=192, layers=2, text_layers=2, fusion_layers=2, image=64, queue=1024
         )
-        return Plan((small,), modes | lavis, rounds=3)
-    if preset == "cpu-full":
-        return Plan((StepSize(4),), modes | lavis, rounds=2)
-    modes = {name: replace(row, precision=bf16) for name, row in modes.items()}
-    lavis |= {
+        return (Plan(small, modes | lavis, rounds=3),)
+    return (Plan(StepSize(4), modes | lavis, rounds=2),)
+
+
+def _on_gpu(modes: Mapping[str, Row], lavis: Mapping[str, Row]) -> tuple[Plan, ...]:
+    """All at batch 64; at larger ones what is as fast in any of them is left out."""
+    compiled = {f"{name}/compiled": replace(row, compiled=True) for name, row in modes.items()}
+    in_less = {
         f"lavis/{way.__name__}": replace(lavis["lavis"], precision=way) for way in (tf32, bf16)
     }
-    sizes = tuple(map(StepSize, (64, 128, 256)))
-    return Plan(sizes, modes | lavis, rounds=30, warmup=10, repeats=2, device="cuda")
+    saving = {"softmask/recomputed": replace(modes["softmask"], recomputed=True)}
+    rows = {**modes, **compiled, **lavis, **in_less}
+    larger = {"albef/compiled", "softmask", "softmask/compiled", "lavis/bf16"}
+    few = {name: row for name, row in rows.items() if name in larger} | saving
+    small = Plan(StepSize(64), rows, rounds=30, warmup=10, repeats=2, device="cuda")
+    others = (replace(small, size=StepSize(batch), rows=few, rounds=10) for batch in (128, 256))
+    return (small, *others)
+
+
+def _replayed(row: Row) -> tuple[Plan, ...]:
+    """What CUDA graphs gain: in a process of its own, for a failed recording spoils the rest."""
+    compiled = replace(row, compiled=True)
+    rows = {
+        "softmask/compiled": compiled,
+        "softmask/compiled/replayed": replace(compiled, replayed=True),
+        "softmask/replayed": replace(row, replayed=True),
+    }
+    few = Plan(StepSize(16), rows, rounds=20, warmup=5, repeats=2, device="cuda")
+    return tuple(replace(few, size=StepSize(batch)) for batch in (16, 64))

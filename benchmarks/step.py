@@ -1,8 +1,8 @@
 """Milliseconds of a training step: this project as ALBEF and as SoftMask++, and LAVIS's ALBEF.
 
 All train models of the same sizes on the same random examples, which are on the device already.
-They take turns, a step each. On a CPU one thread works and its CPU time counts, so that a busy
-machine changes little; on a GPU it is the time until the device is done. A step is forward,
+On a CPU they take turns, a step each, one thread works and its CPU time counts, so that a busy
+machine changes little; on a GPU each has the device alone, and its clock counts. A step is forward,
 backward, optimiser and momentum twins; ours also looks at the norm of its gradients, and LAVIS's
 masks its words, which ours finds done by the loader.
 
@@ -14,9 +14,12 @@ masks its words, which ours finds done by the loader.
 A name with `/compiled` has its blocks compiled, one with `/bf16` or `/tf32` runs in that precision.
 """
 
+import gc
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -25,10 +28,12 @@ from typing import Any, Literal
 import torch
 from jsonargparse import auto_cli
 
-from benchmarks import peer
+from benchmarks import gpu, peer
 from benchmarks.calls import counted
 from benchmarks.clock import machine, race, ratio, versions
-from benchmarks.presets import Plan, plan
+from benchmarks.loop import overhead
+from benchmarks.precision import agreement
+from benchmarks.presets import Plan, Row, plans, tf32
 from benchmarks.rivals import Rival, timed
 from benchmarks.sizes import StepSize
 from softmask.provenance import commit
@@ -42,6 +47,7 @@ GOALS = {
     "cpu-small": {"lavis_over_albef": (2.0, "at least"), "softmask_over_albef": (1.1, "at most")},
     "cpu-full": {"lavis_over_albef": (1.35, "at least"), "softmask_over_albef": (1.1, "at most")},
     "gpu": {"lavis_over_albef": (5.0, "at least"), "softmask_over_albef": (1.15, "at most")},
+    "gpu-graph": {},
 }
 RATIOS = {
     "lavis_over_albef": ("lavis", "albef"),
@@ -50,10 +56,11 @@ RATIOS = {
     "masks_over_albef": ("masks", "albef"),
 }
 MISSING = "not measured"
+Result = dict[str, Any]
 
 
 def main(
-    preset: Literal["cpu-small", "cpu-full", "gpu"] = "cpu-small",
+    preset: Literal["cpu-small", "cpu-full", "gpu", "gpu-graph"] = "cpu-small",
     output: Path | None = None,
     rounds: int | None = None,
     compiled: bool = False,
@@ -67,78 +74,73 @@ def main(
         compiled: time compiled blocks too, which the preset gpu does anyhow.
     """
     logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
-    chosen = plan(preset, compiled)
-    began = commit()
-    found = measure(chosen, rounds or chosen.rounds, peer.where())
-    result = {
+    chosen = plans(preset, compiled)
+    about = {
         "name": f"step-{preset}",
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": machine(),
-        "device": torch.cuda.get_device_name() if chosen.device == "cuda" else "one CPU thread",
+        "device": "one CPU thread" if "cpu" in preset else torch.cuda.get_device_name(),
         "versions": versions("torch", "transformers", "lightning"),
-        "commit": began,
-        **found,
+        "commit": commit(),
     }
-    print(report(result, GOALS[preset]))
     file = output or RESULTS / f"step-{preset}.json"
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(result, indent=1) + "\n")
+
+    def write(found: Result) -> None:
+        """A machine may be taken away before all is measured."""
+        file.write_text(json.dumps({**about, **found}, indent=1) + "\n")
+
+    found = measure(chosen, rounds, peer.where(), write)
+    if preset == "gpu":
+        rows, size = chosen[0].rows, chosen[0].size
+        found["lightning"] = overhead(rows["softmask/compiled"], size)
+        ways = {"fp32": replace(rows["softmask"], precision=nullcontext)}
+        ways |= {"tf32": replace(ways["fp32"], precision=tf32), "bf16": rows["softmask"]}
+        ways["bf16, compiled"] = rows["softmask/compiled"]
+        found["losses"] = agreement(ways, size)
+        write(found)
+    print(report({**about, **found}, GOALS[preset]))
     print(f"written to {file}")
 
 
-def measure(chosen: Plan, rounds: int, lavis: Path | None) -> dict[str, Any]:
-    """Race the plan's rivals for each of its batches.
+def measure(
+    chosen: Sequence[Plan],
+    rounds: int | None,
+    lavis: Path | None,
+    keep: Callable[[Result], None] = lambda _: None,
+) -> Result:
+    """Race the plans' rivals.
 
     Args:
-        chosen: whom to race.
-        rounds: that count.
+        chosen: whom to race, a plan for each batch.
+        rounds: that count; the plan's if None.
         lavis: where LAVIS lies; None leaves its rows out.
+        keep: is given what was found, again after each batch.
 
     Returns:
         Rows by batch and name, and ratios by batch; None where nothing was measured.
     """
-    if chosen.device == "cpu":
+    if chosen[0].device == "cpu":
         torch.set_num_threads(1)
-    batches = [_measure(size, chosen, rounds, lavis) for size in chosen.sizes]
-    return {
-        "parameters": batches[0].pop("parameters"),
-        "rounds": rounds,
-        "lavis": lavis is not None,
-        "batches": batches,
-        **{name: batches[0]["ratios"][name] for name in RATIOS},
-    }
+    found: Result = {"lavis": lavis is not None, "batches": []}
+    for plan in chosen:
+        plan = replace(plan, rounds=rounds or plan.rounds)
+        found["batches"].append(_measure(plan, lavis))
+        first = found["batches"][0]
+        found |= {"rounds": first["rounds"], **first["ratios"]}
+        keep(found)
+    return found
 
 
-def _measure(size: StepSize, chosen: Plan, rounds: int, lavis: Path | None) -> dict[str, Any]:
-    rivals: dict[str, Rival] = {}
-    held: dict[str, float] = {}
-    for name, row in chosen.rows.items():
-        if row.lavis and lavis is None:
-            continue
-        before = _allocated()
-        rivals[name] = row.build(size, lavis, chosen.device)
-        held[name] = _allocated() - before
-    parameters = compare(rivals, size)
-    runs = [
-        race({n: r.step for n, r in rivals.items()}, rounds, chosen.clock(), chosen.warmup)
-        for _ in range(chosen.repeats)
-    ]
-    # Last: the first step makes the optimiser's state, too.
-    looks = {name: look(rival, chosen.clock()) for name, rival in rivals.items()}
-    taken = {name: [each for once in runs for each in once[name]] for name in rivals}
-    rows: dict[str, dict[str, Any] | None] = dict.fromkeys(chosen.rows)
-    for name, rival in rivals.items():
-        rows[name] = {
-            **_speed(taken[name], size, chosen.device),
-            "runs_ms": [round(1000 * median(once[name]), 3) for once in runs],
-            "peak_gib": _peak(rival, held[name]) if chosen.device == "cuda" else None,
-            # Compiled code hides its parts and calls.
-            **(dict.fromkeys(looks[name]) if chosen.rows[name].compiled else looks[name]),
-        }
+def _measure(plan: Plan, lavis: Path | None) -> Result:
+    rows = {name: row for name, row in plan.rows.items() if lavis or not row.lavis}
+    race_them = alone if plan.device == "cuda" else together
+    found, taken = race_them(replace(plan, rows=rows), lavis)
     return {
-        "size": vars(size),
-        "parameters": parameters,
-        "rows": rows,
+        "size": vars(plan.size),
+        "rounds": plan.rounds,
+        "parameters": {name: row.pop("parameters") for name, row in found.items()},
+        "rows": {**dict.fromkeys(plan.rows), **found},
         "ratios": {
             name: round(ratio(taken, *pair), 3) if set(pair) <= set(taken) else None
             for name, pair in RATIOS.items()
@@ -146,38 +148,104 @@ def _measure(size: StepSize, chosen: Plan, rounds: int, lavis: Path | None) -> d
     }
 
 
-def compare(rivals: Mapping[str, Rival], size: StepSize) -> dict[str, int]:
-    """Give the parameters that each trains, by name, which must be as many.
+def together(plan: Plan, lavis: Path | None) -> tuple[dict[str, Result], dict[str, list[float]]]:
+    """Race all rivals in turns, so that a busy machine slows all alike.
+
+    Returns:
+        What is to be known of each, and the seconds of its steps, by name.
+    """
+    rivals = {name: row.build(plan.size, lavis, plan.device) for name, row in plan.rows.items()}
+    compare({name: rival.parameters() for name, rival in rivals.items()}, plan.size)
+    taken = race({n: r.step for n, r in rivals.items()}, plan.rounds, plan.clock(), plan.warmup)
+    # Last: the first step makes the optimiser's state, too.
+    found = {
+        name: {
+            "parameters": rival.parameters(),
+            **_speed(taken[name], plan.size, plan.device),
+            # Compiled code hides its parts and calls.
+            **look(rival, plan.clock(), whole=not plan.rows[name].compiled),
+        }
+        for name, rival in rivals.items()
+    }
+    return found, taken
+
+
+def alone(plan: Plan, lavis: Path | None) -> tuple[dict[str, Result], dict[str, list[float]]]:
+    """Time one rival after another, each with the whole memory of the device; see `together`."""
+    found: dict[str, Result] = {}
+    taken: dict[str, list[float]] = {}
+    for name, row in plan.rows.items():
+        try:
+            found[name], taken[name] = _alone(plan, row.build(plan.size, lavis, plan.device), row)
+            print(f"{plan.size.batch} {name}: {found[name]['step_ms']} ms", flush=True)
+        except (RuntimeError, torch.OutOfMemoryError) as error:
+            print(f"{plan.size.batch} {name} failed: {error}", flush=True)
+        gc.collect()
+        torch.cuda.empty_cache()
+    compare({name: row["parameters"] for name, row in found.items()}, plan.size)
+    return found, taken
+
+
+def _alone(plan: Plan, rival: Rival, row: Row) -> tuple[Result, list[float]]:
+    first = gpu.first_seconds(rival.step)
+    runs = [gpu.seconds(rival.step, plan.rounds, plan.warmup) for _ in range(plan.repeats)]
+    taken = [each for run in runs for each in run]
+    speed = _speed(taken, plan.size, plan.device)
+    works = gpu.kernel_ms(rival.step)
+    found = {
+        "parameters": rival.parameters(),
+        **speed,
+        "runs_ms": [round(1000 * median(run), 3) for run in runs],
+        "first_s": first,
+        "kernel_ms": round(works, 3),
+        "idle": round(max(0.0, 1 - works / float(speed["step_ms"] or 1)), 4),
+        "peak_gib": gpu.peak_gib(rival.step),
+        **look(rival, gpu.now, whole=not (row.compiled or row.replayed)),
+        "host_syncs": gpu.waits(rival.step),
+    }
+    return found, taken
+
+
+def compare(parameters: Mapping[str, int], size: StepSize) -> None:
+    """Refuse models that do not train as many parameters, by name.
 
     BERT's two token types, whose sum with everything is a constant, are LAVIS's lack.
     """
-    found = {name: rival.parameters() for name, rival in rivals.items()}
     types = 2 * size.width
-    for name, count in found.items():
-        expected = found["albef"] - (types if name.startswith("lavis") else 0)
-        assert count == expected, f"{name} trains {count:,} parameters, not {expected:,}"
-    return found
+    all_of = {n: count + (types if n.startswith("lavis") else 0) for n, count in parameters.items()}
+    assert len(set(all_of.values())) == 1, f"not as many parameters are trained: {all_of}"
 
 
-def look(rival: Rival, clock: Callable[[], float]) -> dict[str, float | int | None]:
-    """Take one step more, to see what it is made of.
+def look(
+    rival: Rival, clock: Callable[[], float], *, whole: bool = True
+) -> dict[str, float | int | None]:
+    """Take two steps more, to see what one is made of.
 
     Args:
         rival: whose step.
         clock: gives seconds.
+        whole: whether its parts and calls can be seen; else they are None.
 
     Returns:
         Shares of Grad-CAM and of optimiser and twins in it, None where there is none; how often
         the host waited for a value; calls of kernels.
     """
+    names = ("cam_share", "cam_ms", "update_share", "update_ms", "host_syncs", "calls")
+    if not whole:
+        return dict.fromkeys(names)
     taken: dict[str, float] = {}
     start = clock()
     with timed(rival.parts(), clock, taken):
-        learning, update = counted(rival.learn), counted(rival.update)
-    whole = clock() - start
+        rival.step()
+    seconds = clock() - start
+    # Another one: counting takes its own time.
+    learning, update = counted(rival.learn), counted(rival.update)
+    cam, moved = taken.get("cam"), taken["optimizer"] + taken["twins"]
     return {
-        "cam_share": round(taken["cam"] / whole, 4) if "cam" in taken else None,
-        "update_share": round((taken["optimizer"] + taken["twins"]) / whole, 4),
+        "cam_share": None if cam is None else round(cam / seconds, 4),
+        "cam_ms": None if cam is None else round(1000 * cam, 3),
+        "update_share": round(moved / seconds, 4),
+        "update_ms": round(1000 * moved, 3),
         # The optimiser reads its own count of steps, which is never on the device.
         "host_syncs": learning.waits,
         "calls": sum((learning.works + update.works).values()),
@@ -193,18 +261,6 @@ def _speed(taken: list[float], size: StepSize, device: str) -> dict[str, float |
         "samples_per_s": round(size.batch / seconds, 3),
         "mfu": round(flops / PEAK / 1e12, 4) if device == "cuda" else None,
     }
-
-
-def _peak(rival: Rival, held: float) -> float:
-    """Give the most memory of a step in GiB, without what the others hold."""
-    torch.cuda.reset_peak_memory_stats()
-    before = _allocated()
-    rival.step()
-    return round((torch.cuda.max_memory_allocated() - before + held) / 2**30, 3)
-
-
-def _allocated() -> float:
-    return float(torch.cuda.memory_allocated()) if torch.cuda.is_available() else 0.0
 
 
 def report(result: Mapping[str, Any], goals: Mapping[str, tuple[float, str]]) -> str:

@@ -4,6 +4,7 @@ import itertools
 import json
 import runpy
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as L
@@ -14,7 +15,7 @@ import training
 import yaml
 from fake_lavis import write_lavis
 
-from benchmarks import peer, presets, rivals, scaling, step
+from benchmarks import gpu, peer, precision, presets, rivals, scaling, step
 from benchmarks.calls import counted
 from benchmarks.sizes import CLASS, MASK, StepSize, examples
 
@@ -22,7 +23,7 @@ ROOT = Path(__file__).parent.parent
 TINY = StepSize(
     4, width=16, layers=1, text_layers=1, fusion_layers=3, image=32, tokens=8, queue=8, embed=8
 )
-MODES = dict(presets.plan("cpu-small").rows)
+MODES = dict(presets.plans("cpu-small")[0].rows)
 
 
 def ours(name: str = "albef") -> rivals.Ours:
@@ -31,8 +32,8 @@ def ours(name: str = "albef") -> rivals.Ours:
     return made
 
 
-def tiny_plan(*names: str) -> presets.Plan:
-    return presets.Plan((TINY,), {name: MODES[name] for name in names}, rounds=1)
+def tiny_plan(*names: str) -> list[presets.Plan]:
+    return [presets.Plan(TINY, {name: MODES[name] for name in names}, rounds=1)]
 
 
 def test_albef_is_the_overlay():
@@ -115,9 +116,11 @@ def test_report_says_what_was_missed():
 
 
 def test_other_models_are_not_compared():
-    step.compare({"albef": ours(), "masks": ours("masks")}, TINY)
-    with pytest.raises(AssertionError, match="lavis trains"):
-        step.compare({"albef": ours(), "lavis": ours()}, TINY)
+    count = ours().parameters()
+    assert ours("masks").parameters() == count
+    step.compare({"albef": count, "lavis/bf16": count - 2 * TINY.width}, TINY)
+    with pytest.raises(AssertionError, match="not as many parameters"):
+        step.compare({"albef": count, "lavis": count}, TINY)
 
 
 def beside_lavis(folder: Path) -> None:
@@ -137,13 +140,44 @@ def test_lavis_is_run_from_its_folder(tmp_path):
 
 
 def test_the_gpu_plan_has_all_rows():
-    chosen = presets.plan("gpu")
-    assert [size.batch for size in chosen.sizes] == [64, 128, 256]
-    assert set(chosen.rows) == {
+    small, *larger = presets.plans("gpu")
+    assert [plan.size.batch for plan in (small, *larger)] == [64, 128, 256]
+    assert set(small.rows) == {
         *("albef", "masks", "softmask", "lavis", "lavis/tf32", "lavis/bf16"),
         *("albef/compiled", "masks/compiled", "softmask/compiled"),
     }
-    assert (chosen.rounds, chosen.warmup, chosen.repeats) == (30, 10, 2)
+    assert (small.rounds, small.warmup, small.repeats) == (30, 10, 2)
+    assert all(
+        row.precision is presets.bf16 for name, row in small.rows.items() if "lavis" not in name
+    )
+    assert all("softmask/recomputed" in plan.rows for plan in larger)
+    assert all(plan.rows["softmask/replayed"].replayed for plan in presets.plans("gpu-graph"))
+
+
+def test_rivals_on_a_gpu_are_timed_one_after_another(monkeypatch):
+    said = {"first_seconds": 9.0, "kernel_ms": 1500.0, "peak_gib": 2.0, "waits": 3}
+    for name, value in said.items():
+        monkeypatch.setattr(gpu, name, lambda _, value=value: value)
+    monkeypatch.setattr(gpu, "now", itertools.count().__next__)
+    monkeypatch.setattr(gpu, "seconds", lambda _, rounds, warmup: [2.0] * (rounds + warmup))
+    (plan,) = tiny_plan("albef", "softmask")
+    found, taken = step.alone(replace(plan, repeats=2), None)
+    assert taken == {"albef": [2.0] * 4, "softmask": [2.0] * 4}
+    row = found["softmask"]
+    assert (row["step_ms"], row["runs_ms"], row["idle"]) == (2000.0, [2000.0, 2000.0], 0.25)
+    assert (row["first_s"], row["peak_gib"], row["host_syncs"]) == (9.0, 2.0, 3)
+    assert row["cam_ms"] > 0
+    assert found["albef"]["cam_ms"] is None
+
+
+def test_precisions_are_compared_without_dropout():
+    row = MODES["softmask"]
+    found = precision.agreement({"one": row, "other": row}, TINY, "cpu")
+    assert found["one"] == found["other"]
+    assert set(found["one"]) == {"itc", "itm", "mlm", "soft", "sum"}
+    assert found["one"]["sum"] == pytest.approx(
+        sum(found["one"][n] for n in ("itc", "itm", "mlm", "soft"))
+    )
 
 
 def test_steps_are_written_without_the_first(tmp_path):
