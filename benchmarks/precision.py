@@ -1,6 +1,7 @@
-"""How far the losses of a step depend on precision and on compiling."""
+"""How far losses depend on precision, and weights on whether steps are replayed."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -38,3 +39,41 @@ def _losses(made: Ours) -> dict[str, float]:
     with made.precision():
         whole = made.task.training_step(made.batch, 0)
     return {name: float(loss.detach()) for name, loss in {**seen, "sum": whole}.items()}
+
+
+def replay_difference(
+    row: Row, size: StepSize, steps: int = 8, device: str = "cuda"
+) -> dict[str, float]:
+    """How far weights are apart after some steps, dropout included, from the same draws.
+
+    Args:
+        row: ours.
+        size: of the step.
+        steps: more than are taken before one is recorded.
+        device: to run on.
+
+    Returns:
+        The largest difference between plain and replayed steps, between plain ones taken twice
+        (kernels that add in any order), and the longest way that a weight came.
+    """
+    start = _weights(row.ours(size, device))
+    plain, again, replayed = (
+        _weights(_trained(each.ours(size, device), steps))
+        for each in (row, row, replace(row, replayed=True))
+    )
+    return {
+        "plain_and_replayed": float((plain - replayed).abs().max()),
+        "plain_twice": float((plain - again).abs().max()),
+        "moved": float((plain - start).abs().max()),
+    }
+
+
+def _trained(made: Ours, steps: int) -> Ours:
+    for step in range(steps):
+        torch.manual_seed(step)
+        made.step()
+    return made
+
+
+def _weights(made: Ours) -> Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in made.task.parameters()])

@@ -96,7 +96,7 @@ class Ours:
         self.optimizer.zero_grad()
         with self.precision():
             loss = self.task.training_step(self.batch, 0)
-        loss.backward()  # type: ignore[no-untyped-call]
+        self.task.backward(loss)
 
     def update(self) -> None:
         """Norm of the gradients, optimiser, schedule."""
@@ -120,33 +120,6 @@ class Ours:
     def parameters(self) -> int:
         """How many parameters are trained."""
         return sum(p.numel() for p in self.task.parameters() if p.requires_grad)
-
-
-class Replayed(Ours):
-    """The same, its forward and backward pass recorded in a CUDA graph and replayed.
-
-    What the host decides in a step stays as it was when recorded: the queue's place and the ramps.
-    That is right for its cost and wrong for training.
-    """
-
-    def record(self, warmup: int = 3) -> None:
-        """Take some steps, then record one."""
-        self.task.guard.watch = lambda *_: None  # type: ignore[method-assign]  # waits for events
-        aside = torch.cuda.Stream()  # type: ignore[no-untyped-call]
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
-            for _ in range(warmup):
-                super().learn()
-        torch.cuda.current_stream().wait_stream(aside)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
-            super().learn()
-
-    def learn(self) -> None:
-        """Replay."""
-        if not hasattr(self, "graph"):
-            self.record()
-        self.graph.replay()
 
 
 class Lavis:

@@ -144,14 +144,13 @@ def test_the_gpu_plan_has_all_rows():
     assert [plan.size.batch for plan in (small, *larger)] == [64, 128, 256]
     assert set(small.rows) == {
         *("albef", "masks", "softmask", "lavis", "lavis/tf32", "lavis/bf16"),
-        *("albef/compiled", "masks/compiled", "softmask/compiled"),
+        *("albef/replayed", "masks/replayed", "softmask/replayed"),
     }
     assert (small.rounds, small.warmup, small.repeats) == (30, 10, 2)
-    assert all(
-        row.precision is presets.bf16 for name, row in small.rows.items() if "lavis" not in name
-    )
+    ours_too = [row for name, row in small.rows.items() if "lavis" not in name]
+    assert all(row.precision is presets.bf16 for row in ours_too)
     assert all("softmask/recomputed" in plan.rows for plan in larger)
-    assert all(plan.rows["softmask/replayed"].replayed for plan in presets.plans("gpu-graph"))
+    assert all(row.compiled for plan in presets.plans("gpu", True) for row in plan.rows.values())
 
 
 def test_rivals_on_a_gpu_are_timed_one_after_another(monkeypatch):
@@ -178,6 +177,15 @@ def test_precisions_are_compared_without_dropout():
     assert found["one"]["sum"] == pytest.approx(
         sum(found["one"][n] for n in ("itc", "itm", "mlm", "soft"))
     )
+
+
+def test_replays_are_compared_with_plain_steps(monkeypatch):
+    kinds = []
+    monkeypatch.setattr(presets, "Replay", lambda task: kinds.append(type(task)))
+    found = precision.replay_difference(MODES["softmask"], TINY, 2, "cpu")
+    assert kinds == [rivals.Alone]
+    assert found["plain_and_replayed"] == found["plain_twice"] == 0
+    assert found["moved"] > 0
 
 
 def test_steps_are_written_without_the_first(tmp_path):

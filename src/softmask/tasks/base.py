@@ -108,6 +108,10 @@ class TaskModule(L.LightningModule):
     def loaded_weights(self) -> None:
         """Bring whatever copies the weights in line with them; tasks with twins do."""
 
+    def ramps(self) -> tuple[float, ...]:
+        """Numbers that `training_step` takes from the step's count, and not from the batch."""
+        return ()
+
     def summary(self, corpus: str) -> str:
         """What the last test found, as lines of text; tasks with a table of their own say more."""
         numbers = {k: v for k, v in self.report.items() if isinstance(v, int | float)}

@@ -87,6 +87,10 @@ class ContrastTask(PairTask):
         """How much similarity steers the draw of negatives at this step: 0 not at all, 1 wholly."""
         return self.ramp(self.contrast.hard_steps)
 
+    def ramps(self) -> tuple[float, ...]:
+        """How much the twins teach, and how hard negatives are."""
+        return (*super().ramps(), self.hardness)
+
     def loaded_weights(self) -> None:
         """Twins start equal to the weights just loaded, the queue without another run's pairs."""
         super().loaded_weights()

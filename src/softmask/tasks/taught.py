@@ -63,6 +63,10 @@ class TaughtTask(TaskModule):
         """Twins start equal to the weights just loaded."""
         self.momentum.copy_from(self.taught())
 
+    def ramps(self) -> tuple[float, ...]:
+        """How much the twins teach."""
+        return (*super().ramps(), self.alpha)
+
     def ramp(self, steps: int) -> float:
         """From 0 at the first step to 1 after `steps`."""
         return min(1.0, self.global_step / steps) if steps else 1.0

@@ -1,0 +1,116 @@
+"""Steps that are recorded and replayed, against the same steps taken plainly.
+
+A machine without a GPU has no CUDA graph: a stand-in records a step as one does, without effect,
+and fills the same tensors at each replay. `benchmarks.step --preset gpu-graph` asks a real one.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+import training
+from torch import Tensor
+
+from softmask.callbacks import Blocks
+from softmask.errors import InputError
+from softmask.tasks.replay import SEEN, Recording, Replay
+
+
+class StandIn:
+    """Does again, at each replay, what was recorded, and fills what the recording left."""
+
+    def __init__(self, task: training.Recorded, made: list["StandIn"]) -> None:
+        self.task, self.replays = task, 0
+        made.append(self)
+
+    def record(self, run: Callable[[], Recording]) -> Recording:
+        state = {name: value.clone() for name, value in self.task.state_dict().items()}
+        draws, steps = torch.get_rng_state(), list(self.task.steps)
+        self.run, self.made = run, run()
+        self.task.load_state_dict(state)
+        torch.set_rng_state(draws)
+        self.task.steps = steps
+        for tensor in (self.made.loss, *(g for g in self.made.grads if g is not None)):
+            tensor.fill_(torch.nan)
+        return self.made
+
+    def replay(self) -> None:
+        self.replays += 1
+        self.task.zero_grad()
+        for old, new in zip(_filled(self.made), _filled(self.run()), strict=True):
+            old.detach().copy_(new)
+
+
+def _filled(made: Recording) -> Iterator[Tensor]:
+    yield made.loss
+    yield from (grad for grad in made.grads if grad is not None)
+    yield made.left["judged"].logits
+    for losses in made.watched:
+        yield from losses.values()
+    for _, args, _ in made.logged:
+        for each in args:
+            values = each.values() if isinstance(each, dict) else [each]
+            yield from (v for v in values if isinstance(v, Tensor) and v.is_floating_point())
+
+
+def trained(
+    steps: int, graphs: bool, **contrast: Any
+) -> tuple[training.Recorded, dict[str, Any], list[StandIn]]:
+    """Train on batches of two lengths in turns, with dropout."""
+    made = training.task({"dropout": 0.1}, contrast=contrast)
+    batches = [training.batch(4, skip=n) for n in range(steps)]
+    replays: list[StandIn] = []
+    if graphs:
+        Replay(made, lambda: StandIn(made, replays))
+    seen = training.trainer(max_steps=steps)
+    seen.fit(made, datamodule=training.Given(batches))
+    return made, seen.callback_metrics, replays
+
+
+@pytest.mark.parametrize("contrast", [{}, {"alpha_steps": 4, "hard_steps": 2}])
+def test_replayed_steps_are_the_plain_ones(contrast):
+    steps = 12
+    plain, said, _ = trained(steps, False, **contrast)
+    made, again, replays = trained(steps, True, **contrast)
+    assert sum(each.replays for each in replays) >= 4
+    assert len({each.made.batch["input_ids"].shape for each in replays}) == len(replays)
+    for name, value in plain.state_dict().items():
+        torch.testing.assert_close(made.state_dict()[name], value, rtol=0, atol=0, msg=name)
+    assert set(said) == set(again)
+    assert all(torch.equal(said[name], again[name]) for name in said)
+    assert torch.equal(made.judged.logits, plain.judged.logits)
+
+
+def test_rising_ramps_are_not_recorded():
+    _, _, replays = trained(SEEN + 3, True, alpha_steps=100)
+    assert not replays
+
+
+def test_a_bad_loss_of_a_replay_stops_the_run():
+    made = training.task()
+    replays: list[StandIn] = []
+    Replay(made, lambda: StandIn(made, replays))
+    good = training.batch(4)
+    batches = [good] * (SEEN + 2)
+
+    class Breaks(training.L.Callback):
+        def on_train_batch_start(self, trainer: Any, *_: object) -> None:
+            if trainer.global_step == SEEN + 1:
+                with torch.no_grad():
+                    made.backbone.temperature.fill_(torch.nan)
+
+    seen = training.trainer(max_steps=len(batches), callbacks=[Breaks()])
+    with pytest.raises(InputError, match=f"not finite at step {SEEN + 1}: itc=nan"):
+        seen.fit(made, datamodule=training.Given(batches))
+    assert replays[0].replays == 2
+
+
+def test_refused_where_steps_cannot_be_recorded():
+    made = training.task()
+    seen = training.trainer(callbacks=[Blocks(graphs=True)], accumulate_grad_batches=2)
+    with pytest.raises(InputError, match=r"accelerator is cpu and .*accumulate_grad_batches is 2"):
+        seen.fit(made, datamodule=training.Given([training.batch(4)]))
+    with pytest.raises(InputError, match=r"blocks.chunk and blocks.graphs are both set"):
+        Blocks(graphs=True, chunk=2)
+    Blocks(graphs=True, compiled=True)
