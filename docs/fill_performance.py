@@ -51,10 +51,12 @@ def steps(record: Record | None) -> str:
         said += (
             f"Width {size['width']}, {size['layers']} + {size['text_layers']} + "
             f"{size['fusion_layers']} layers, {size['image']} pixels, {size['tokens']} tokens, "
-            f"queue {size['queue']:,}, batch {size['batch']}; {record['rounds']} steps each.\n\n"
+            f"queue {size['queue']:,}, batch {size['batch']}; {batch.get('rounds', record['rounds'])} "
+            "steps each.\n\n"
             f"{table(rows)}\n{table(ratios)}\n"
         )
-    return f"{said}{where(record)}"
+    note = f"{record['note']}\n\n" if "note" in record else ""
+    return f"{said}{note}{where(record)}"
 
 
 def cells(row: Record | None) -> list[str]:
