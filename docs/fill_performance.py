@@ -51,8 +51,8 @@ def steps(record: Record | None) -> str:
         said += (
             f"Width {size['width']}, {size['layers']} + {size['text_layers']} + "
             f"{size['fusion_layers']} layers, {size['image']} pixels, {size['tokens']} tokens, "
-            f"queue {size['queue']:,}, batch {size['batch']}; {batch.get('rounds', record['rounds'])} "
-            "steps each.\n\n"
+            f"queue {size['queue']:,}, batch {size['batch']}; "
+            f"{batch.get('rounds', record['rounds'])} steps each.\n\n"
             f"{table(rows)}\n{table(ratios)}\n"
         )
     note = f"{record['note']}\n\n" if "note" in record else ""
