@@ -1,16 +1,20 @@
 """`make demo-tasks`: one pretraining on scenes, then every task from it, and from scratch.
 
 Each run is a process of its own, in a folder of its own; one that has its report is not run again,
-so a broken-off demo goes on where it was. The figures go to `tasks.json` and to a table.
+so a broken-off demo goes on where it was. Two run at a time unless told otherwise. The figures go
+to `tasks.json` and to a table.
 """
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +22,8 @@ CONF = Path(__file__).parent.parent / "conf"
 Report = Mapping[str, Any]
 PRETRAINING = "pretrain"
 SCRATCH = "-scratch"
+LINES = 30
+"""Shown of the end of a failed run's log."""
 
 
 @dataclass(frozen=True)
@@ -65,32 +71,64 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     given = _parse(args)
     begun = time.perf_counter()
-    run(PRETRAINING, [], given.runs, given.overlay)
-    start = last(given.runs, PRETRAINING)
-    outcomes: dict[str, Outcome] = {}
-    for task in given.tasks:
-        tuned, scratch = (
-            recipe(task, first, given.runs, given.overlay, suffix)
-            for first, suffix in ((start, ""), (None, SCRATCH))
-        )
-        outcomes[task] = outcome(FIGURES[task], tuned, scratch)
+    outcomes = {
+        task: outcome(FIGURES[task], tuned, scratch)
+        for task, (tuned, scratch) in run_all(given).items()
+    }
     path = given.runs / "tasks.json"
     path.write_text(json.dumps({k: asdict(v) for k, v in outcomes.items()}, indent=2) + "\n")
     print(table(outcomes))
     print(f"{(time.perf_counter() - begun) / 60:.1f} minutes. Figures: {path}")
 
 
+def run_all(given: argparse.Namespace) -> dict[str, tuple[Report, Report]]:
+    """Pretrain and fine-tune, `jobs` at a time; what starts from scratch need not wait.
+
+    Returns:
+        By task, the report from pretraining and the one from scratch.
+
+    Raises:
+        SystemExit: a run failed; those beside it ended first.
+    """
+    environment = environment_of(given.jobs)
+    each = partial(recipe, runs=given.runs, overlay=given.overlay, environment=environment)
+    with ThreadPoolExecutor(given.jobs) as pool:
+        try:
+            pretraining = pool.submit(run, PRETRAINING, [], given.runs, given.overlay, environment)
+            scratch = {task: pool.submit(each, task, None, SCRATCH) for task in given.tasks}
+            pretraining.result()
+            start = last(given.runs, PRETRAINING)
+            tuned = {task: pool.submit(each, task, start, "") for task in given.tasks}
+            return {task: (tuned[task].result(), scratch[task].result()) for task in given.tasks}
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def environment_of(jobs: int) -> dict[str, str]:
+    """Share the cores; small models learn faster side by side, a core each, than one on all."""
+    threads = max((os.cpu_count() or 1) // jobs, 1)
+    return {"OMP_NUM_THREADS": str(threads), **os.environ}
+
+
 def recipe(
-    task: str, start: Path | None, runs: Path, overlay: Sequence[Path], suffix: str
+    task: str,
+    start: Path | None,
+    suffix: str,
+    *,
+    runs: Path,
+    overlay: Sequence[Path],
+    environment: Mapping[str, str],
 ) -> Report:
     """Train all that a task's recipe trains, and test it.
 
     Args:
         task: of `FIGURES`.
         start: checkpoint to begin with; None begins from scratch.
+        suffix: of the runs' names.
         runs: folder of the demo's runs.
         overlay: last YAMLs.
-        suffix: of the runs' names.
+        environment: of the runs.
 
     Returns:
         The task's report, with the seconds of all its trainings.
@@ -98,7 +136,7 @@ def recipe(
     seconds = 0.0
     for stage in (*([BETWEEN[task]] if task in BETWEEN else []), task):
         flags = ["--model.init_args.init_from", str(start)] if start else []
-        report = run(stage, flags, runs, overlay, suffix)
+        report = run(stage, flags, runs, overlay, environment, suffix)
         seconds += _at(report, "train_seconds")
         start = last(runs, stage + suffix)
     return {**report, "train_seconds": seconds}
@@ -110,31 +148,43 @@ def last(runs: Path, name: str) -> Path:
 
 
 def run(
-    task: str, flags: Sequence[str], runs: Path, overlay: Sequence[Path], suffix: str = ""
+    task: str,
+    flags: Sequence[str],
+    runs: Path,
+    overlay: Sequence[Path],
+    environment: Mapping[str, str],
+    suffix: str = "",
 ) -> Report:
-    """Train and test a task, unless its report is there already.
+    """Train and test a task, unless its report is there already; what it says goes to a file.
 
     Args:
         task: names its YAML and its overlay of the demo.
         flags: more, for the program.
         runs: folder of the demo's runs.
         overlay: last YAMLs, such as those of tests.
+        environment: of the program.
         suffix: of the run's name.
 
     Returns:
         Its report.
 
     Raises:
-        SystemExit: the program failed; it has said why.
+        SystemExit: the program failed.
     """
     name = task + suffix
-    report = runs / name / "report.json"
+    report, log = runs / name / "report.json", runs / f"{name}.log"
     if not report.is_file():
-        print(f"== {name}", flush=True)
-        ended = subprocess.run(command(task, name, flags, runs, overlay), check=False)
+        runs.mkdir(parents=True, exist_ok=True)
+        print(f"== {name} began; it writes to {log}", flush=True)
+        words = command(task, name, flags, runs, overlay)
+        with log.open("w", encoding="utf-8") as file:
+            ended = subprocess.run(words, stdout=file, stderr=file, env=environment, check=False)
         if ended.returncode:
+            said = "\n".join(log.read_text(encoding="utf-8").splitlines()[-LINES:])
+            print(f"== {name} failed, and {log} ends with:\n{said}", flush=True)
             raise SystemExit(ended.returncode)
     found: Report = json.loads(report.read_text())
+    print(f"== {name} is there, after {_at(found, 'train_seconds'):.0f} s of training", flush=True)
     return found
 
 
@@ -186,6 +236,7 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--runs", type=Path, default=Path("runs/demo-tasks"))
     parser.add_argument("--tasks", nargs="+", choices=tuple(FIGURES), default=list(FIGURES))
     parser.add_argument("--overlay", nargs="*", type=Path, default=[])
+    parser.add_argument("--jobs", type=int, default=2, help="runs at a time, which share the cores")
     return parser.parse_args(args)
 
 

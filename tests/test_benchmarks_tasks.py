@@ -1,6 +1,7 @@
 """The demo of all tasks: its runs, what it keeps of them, and what it prints."""
 
 import json
+import threading
 from pathlib import Path
 
 import pytest
@@ -61,7 +62,7 @@ def test_figures_of_all_tasks_are_kept_and_printed(done, capsys, monkeypatch):
     assert set(shown) == set(VALUES)
 
 
-def test_only_what_has_no_report_runs_and_failure_ends_it(done, monkeypatch):
+def test_only_what_has_no_report_runs_and_failure_ends_it(done, monkeypatch, capsys):
     (done / "vqa" / "report.json").unlink()
     ran = []
 
@@ -70,13 +71,16 @@ def test_only_what_has_no_report_runs_and_failure_ends_it(done, monkeypatch):
 
     def run(words, **given):
         ran.append(words)
-        assert given == {"check": False}
+        assert not given["check"]
+        given["stdout"].write("it broke\n")
         return Ended()
 
     monkeypatch.setattr(tasks.subprocess, "run", run)
     with pytest.raises(SystemExit) as end:
         tasks.main(["--runs", str(done)])
     assert end.value.code == 3
+    assert "vqa failed" in (said := capsys.readouterr().out)
+    assert "it broke" in said
     (words,) = ran
     start = str(done / "pretrain" / "checkpoints" / "last.ckpt")
     assert words[words.index("--model.init_args.init_from") + 1] == start
@@ -91,19 +95,43 @@ def test_nlvr2_goes_through_its_own_pretraining(done, monkeypatch):
     class Ended:
         returncode = 0
 
-    def run(words, check):
-        assert not check
+    def run(words, **given):
+        assert given["env"]["OMP_NUM_THREADS"] == "3"
         name = next(w.split("=")[1] for w in words if "logger.init_args.version" in w)
         starts[name] = words[words.index("--model.init_args.init_from") + 1]
         (done / name / "report.json").write_text(json.dumps(REPORTS["nlvr2"] | SECONDS))
         return Ended()
 
     monkeypatch.setattr(tasks.subprocess, "run", run)
-    tasks.main(["--runs", str(done), "--tasks", "nlvr2"])
+    monkeypatch.setattr(tasks.os, "cpu_count", lambda: 6)
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    tasks.main(["--runs", str(done), "--tasks", "nlvr2", "--jobs", "2"])
     assert starts == {
         "nlvr2-pretrain": str(done / "pretrain" / "checkpoints" / "last.ckpt"),
         "nlvr2": str(done / "nlvr2-pretrain" / "checkpoints" / "last.ckpt"),
     }
+
+
+def test_scratch_does_not_wait_for_pretraining(done, monkeypatch):
+    for name in ("pretrain", "vqa-scratch", "vqa"):
+        (done / name / "report.json").unlink()
+    together, ended = threading.Barrier(2, timeout=30), []
+
+    class Ended:
+        returncode = 0
+
+    def run(words, **_):
+        name = next(w.split("=")[1] for w in words if "logger.init_args.version" in w)
+        if name != "vqa":
+            together.wait()
+        ended.append(name)
+        report = REPORTS["vqa"] if "vqa" in name else {}
+        (done / name / "report.json").write_text(json.dumps(report | SECONDS))
+        return Ended()
+
+    monkeypatch.setattr(tasks.subprocess, "run", run)
+    tasks.main(["--runs", str(done), "--tasks", "vqa"])
+    assert ended[2:] == ["vqa"]
 
 
 def test_every_task_of_the_demo_has_its_yaml():
