@@ -152,7 +152,7 @@ def run(plan: Plan, shards: Path, given: argparse.Namespace) -> Line | None:
     """
     folder: Path = given.runs / plan.name
     probe = folder / "probe.json"
-    environment = environment_of(given.jobs)
+    environment = environment_of(plan.device, given.jobs)
     began = time.perf_counter()
     if not (folder / "report.json").is_file():
         shutil.rmtree(folder, ignore_errors=True)  # what a broken run left
@@ -207,9 +207,11 @@ def probing(plan: Plan, shards: Path, folder: Path) -> list[str]:
     ]
 
 
-def environment_of(jobs: int) -> dict[str, str]:
+def environment_of(device: str, jobs: int) -> dict[str, str]:
     """Runs beside each other share the cores, unless OMP_NUM_THREADS says otherwise."""
-    threads = max((os.cpu_count() or 1) // jobs, 1)
+    # Threads of one process that wait for each other stand still where the cores are taken: a GPU's
+    # run needs none, and its workers need the cores.
+    threads = 1 if device == "cuda" else max((os.cpu_count() or 1) // jobs, 1)
     return {"OMP_NUM_THREADS": str(threads), "TOKENIZERS_PARALLELISM": "false", **os.environ}
 
 

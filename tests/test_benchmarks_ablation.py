@@ -172,3 +172,15 @@ def test_equal_time_gives_a_dearer_row_fewer_steps():
 def test_ends_are_means_of_the_last_fifth():
     scalars = {"train/itm": {step: float(step) for step in range(10)}, "train/x": {3: 7.0}}
     assert recorded.train_ends(Events(scalars, {}, {})) == {"itm": 8.5, "x": 7.0}
+
+
+def test_runs_share_the_cores(monkeypatch):
+    monkeypatch.setattr(ablation.os, "cpu_count", lambda: 16)
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    threads = [ablation.environment_of(*each)["OMP_NUM_THREADS"] for each in GIVEN]
+    assert threads == ["16", "3", "1", "1"]
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    assert ablation.environment_of("cpu", 1)["OMP_NUM_THREADS"] == "7"
+
+
+GIVEN = (("cpu", 1), ("cpu", 5), ("cpu", 32), ("cuda", 5))
