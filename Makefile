@@ -19,7 +19,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-tasks test env lint format type check bench bench-data bench-scale board clean \
+.PHONY: help demo demo-tasks ablation test env lint format type check bench bench-data bench-scale board clean \
 	$(TASKS) $(TASKS:%=debug-%) $(TASKS:%=validate-%) $(TASKS:%=test-%) \
 	$(TASKS:%=predict-%)
 
@@ -41,6 +41,10 @@ demo-tasks: .venv/.stamp-demo ## pretrain on scenes, then every task from it and
 	@echo "== composed scenes of the demo's drawings: data/scenes"
 	@$(BIN)/softmask data scenes --output data/scenes
 	@$(BIN)/python -m benchmarks.tasks $(ARGS)
+
+ablation: .venv/.stamp-demo ## compare the paper's ideas on emoji, five seeds: hours on a CPU
+	@$(BIN)/softmask data emoji --output data/emoji
+	@$(BIN)/python -m benchmarks.ablation --data emoji --seeds 0 1 2 3 4 $(ARGS)
 
 test: .venv/.stamp-dev ## run the tests, in JOBS=2 processes
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)

@@ -11,6 +11,7 @@ import torch
 import yaml
 from jsonargparse import ArgumentParser
 
+from benchmarks.rows import IDEAS
 from data_modules import WEAK, Distortion
 from softmask.backbone import Backbone
 from softmask.tasks import PretrainTask
@@ -55,7 +56,8 @@ def holds(whole, part) -> bool:
 
 def test_no_yaml_is_left_out():
     folders = {path.parent.relative_to(program.CONF).as_posix() for path in all_yamls()}
-    assert folders == {".", "backbone", "data", "demo", "overlay", "trainer"}
+    ablation = {"ablation", *(f"ablation/{name}" for name in (*IDEAS, "data", "preset"))}
+    assert folders == {".", "backbone", "data", "demo", "overlay", "trainer"} | ablation
     assert used_data() == set(names("data"))  # each runs with the task that names it
     assert len(all_yamls()) == sum(len(names(folder)) for folder in folders)
 

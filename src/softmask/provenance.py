@@ -2,7 +2,7 @@
 
 import platform
 import subprocess
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -18,7 +18,14 @@ def commit() -> str:
 
 def versions(*packages: str) -> dict[str, str]:
     """The installed version of each package, and Python's."""
-    return {name: version(name) for name in packages} | {"python": platform.python_version()}
+    return {name: _version(name) for name in packages} | {"python": platform.python_version()}
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # this code runs from its checkout too, on PYTHONPATH
+        return "not installed"
 
 
 def _git(*words: str) -> str:
