@@ -1,7 +1,7 @@
 """Words: articles, plurals, numbers, and how places are put."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six")
 
@@ -27,6 +27,15 @@ AT_MORE = {"left": "left", "right": "right", "above": "top", "below": "bottom"}
 CONSONANT_SOUNDS = ("uni", "eu", "uk", "ur", "us", "uz", "one")
 ENDINGS = {"man": "men", "mouse": "mice", "tooth": "teeth", "goose": "geese", "foot": "feet"}
 ENDINGS |= {"wolf": "wolves", "fish": "fish", "deer": "deer", "squid": "squid", "child": "children"}
+
+
+def corner(ats: Collection[str]) -> str:
+    """Put where something is, by the sides it is at: "at the top left", "on the right", ""."""
+    upright = [side for side in ("top", "bottom") if side in ats]
+    across = [side for side in ("left", "right") if side in ats]
+    if upright and across:
+        return f"at the {upright[0]} {across[0]}"
+    return "".join(AT[side] for side in (*upright, *across))
 
 
 def a(noun: str) -> str:
