@@ -17,6 +17,9 @@ from scene_oracle import (
     those,
 )
 
+SURELY = 0.2  # of the side: a caption that tells of sides tells of this one
+CORNER = r"(on the left|on the right|at the (?:top|bottom)(?: left| right)?)"
+
 
 def referred(view, text):
     """The box that an expression means."""
@@ -46,7 +49,7 @@ def describes(view, caption):
     if re.search(rf" {HOW} ", text):
         return relations_hold(view, parts)
     return all(
-        side_holds(view, part) if re.search(rf" {AT}$", part) else count_holds(view, part)
+        side_holds(view, part) if re.search(rf" {CORNER}$", part) else count_holds(view, part)
         for part in parts
     )
 
@@ -72,12 +75,20 @@ def fitting(view, part):
 
 
 def side_holds(view, part):
-    noun, where = match(rf"(.+) {AT}", part).groups()
+    noun, where = match(rf"(.+?) {CORNER}", part).groups()
     middle = (view.size / 2, view.size / 2, 0, 0)
-    how = {"left": "left", "right": "right", "top": "above", "bottom": "below"}
-    how = how[where.split()[-1]]
-    boxes = [box for name, box in view.objects if name == bare(noun)]
-    return any(gap(box, middle, how) >= FAR * view.size for box in boxes)
+    hows = {"left": "left", "right": "right", "top": "above", "bottom": "below"}
+    told = {hows[word] for word in where.split() if word in hows}
+    gaps = [
+        {how: gap(box, middle, how) / view.size for how in hows.values()}
+        for name, box in view.objects
+        if name == bare(noun)
+    ]
+    return any(
+        {how for how in told if each[how] < FAR} == set()
+        and {how for how in each if each[how] >= SURELY} <= told
+        for each in gaps
+    )
 
 
 def count_holds(view, part):
