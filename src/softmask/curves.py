@@ -29,6 +29,13 @@ STYLE = """
   .l2 { stroke: #6fd0a0; } .l3 { stroke: #cf9bf0; } .l4 { stroke: #b5bcc8; }
   .l5 { stroke: #f08ab8; } }
 """
+LEGEND = 20
+"""Height of a line of text in a file of its own."""
+INK = """
+.curves { --soft: #5b6472; --rule: #dde1e7; font-family: system-ui, sans-serif; }
+@media (prefers-color-scheme: dark) { .curves { --soft: #9aa4b2; --rule: #333a45; } }
+"""
+"""What a page gives its charts; a file has no page around it."""
 
 
 class Chart(NamedTuple):
@@ -36,6 +43,7 @@ class Chart(NamedTuple):
 
     title: str
     lines: Mapping[str, Series]  # by name, none of them empty
+    unit: str = "step"  # of what the values are by
 
 
 def charts(scalars: Mapping[str, Series]) -> list[Chart]:
@@ -76,15 +84,46 @@ def draw(chart: Chart) -> str:
     )
     return (
         f'<figure><h3>{escape(chart.title)}</h3><svg viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
-        f'aria-label="{said}">{axes.drawn()}{drawn}</svg><ul>{keys}</ul></figure>'
+        f'aria-label="{said}">{axes.drawn(chart.unit)}{drawn}</svg><ul>{keys}</ul></figure>'
+    )
+
+
+def picture(chart: Chart) -> str:
+    """A chart as an SVG file of its own, with its title above and its legend below."""
+    axes = _Axes.of(chart.lines.values())
+    drawn, keys = "", ""
+    for number, (name, line) in enumerate(chart.lines.items()):
+        y = HEIGHT + LEGEND * (number + 1)
+        drawn += _line(axes, thinned(line), number)
+        keys += _stroke([(LEFT, y - 4), (LEFT + 26, y - 4)], number)
+        keys += f'<text x="{LEFT + 34}" y="{y}">{escape(name)}: {line[max(line)]:.4g}</text>'
+    plot = f'<g transform="translate(0 {LEGEND})">{axes.drawn(chart.unit)}{drawn}{keys}</g>'
+    return alone(chart.title, spoken(chart), plot, HEIGHT + LEGEND * (len(chart.lines) + 2))
+
+
+def alone(title: str, said: Sequence[str], plot: str, height: int) -> str:
+    """An SVG file, in light and in dark.
+
+    Args:
+        title: written above.
+        said: what is to be seen, in words.
+        plot: elements below the title's line.
+        height: of all, at a width of `WIDTH`.
+    """
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" '
+        f'width="{WIDTH}" height="{height}" class="curves" role="img">\n'
+        f"<title>{escape(title)}</title>\n<desc>{escape('. '.join(said))}.</desc>\n"
+        f"<style>{INK}{STYLE}</style>\n"
+        f'<text x="6" y="{LEGEND - 6}">{escape(title)}</text>\n{plot}\n</svg>\n'
     )
 
 
 def spoken(chart: Chart) -> list[str]:
     """What each curve does, in words."""
     return [
-        f"{name}: {line[min(line)]:.4g} at step {min(line)}, {line[max(line)]:.4g} at step "
-        f"{max(line)}, least {min(line.values()):.4g}, most {max(line.values()):.4g}"
+        f"{name}: {line[min(line)]:.4g} at {chart.unit} {min(line)}, {line[max(line)]:.4g} at "
+        f"{chart.unit} {max(line)}, least {min(line.values()):.4g}, most {max(line.values()):.4g}"
         for name, line in chart.lines.items()
     ]
 
@@ -137,7 +176,7 @@ class _Axes(NamedTuple):
         up = (value - self.low) / (self.high - self.low)
         return LEFT + across * (WIDTH - LEFT - RIGHT), HEIGHT - BOTTOM - up * _ROOM
 
-    def drawn(self) -> str:
+    def drawn(self, unit: str) -> str:
         parts = []
         for value in ticks(self.low, self.high):
             y = self.place(self.first, value)[1]
@@ -148,7 +187,7 @@ class _Axes(NamedTuple):
         for step, anchor in {self.first: "start", self.last: "end"}.items():
             x = self.place(step, self.low)[0]
             parts.append(
-                f'<text x="{x:.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}">step {step:,}</text>'
+                f'<text x="{x:.1f}" y="{HEIGHT - 6}" text-anchor="{anchor}">{unit} {step:,}</text>'
             )
         return "".join(parts)
 

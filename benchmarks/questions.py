@@ -1,0 +1,237 @@
+"""The questions that the ablation is to answer, each with the rows and the figures that tell."""
+
+from collections.abc import Mapping, Sequence
+from statistics import median
+from typing import NamedTuple
+
+from benchmarks.compared import (
+    ADDED,
+    MISSING,
+    RECALL,
+    RETRIEVAL,
+    Figure,
+    Setting,
+    compare,
+    default_of,
+    differences_table,
+    means_table,
+    moved,
+    rows_of,
+    table,
+)
+from benchmarks.lines import Line
+from benchmarks.rows import ALBEF, MAIN
+
+Settings = Mapping[Setting, Sequence[Line]]
+
+
+class Question(NamedTuple):
+    """A question.
+
+    Args:
+        name: of its marks and its section.
+        asked: in words.
+        rows: that must be there.
+        family: an idea whose choices are shown too.
+        figures: that tell.
+        told: rows and figures of the short answer; each row is compared with what it is judged by.
+    """
+
+    name: str
+    asked: str
+    rows: tuple[str, ...]
+    family: str
+    figures: tuple[Figure, ...]
+    told: tuple[tuple[str, Figure], ...]
+
+
+ENTROPY = Figure("entropy of the map, % of an even one", ("probe/maps/entropy",))
+COVERAGE = Figure("coverage of the boxes, %", ("probe/boxes/coverage",))
+MASKED = Figure("no match, under the word's mask, %", ("probe/shortcut/masked/even/accuracy",))
+LEVEL = Figure("under a level mask, %", ("probe/shortcut/level/even/accuracy",))
+TEMPERATURE = Figure("temperature", ("probe/contrast/temperature",), 1, 4)
+CALIBRATION = Figure(
+    "calibration error, contrast, %",
+    ("probe/contrast/i2t/calibration_error", "probe/contrast/t2i/calibration_error"),
+)
+HARD = Figure("R@1, hard quarter, %", ("probe/contrast/i2t/r1_hard", "probe/contrast/t2i/r1_hard"))
+TOGETHER = Question(
+    "together",
+    "Does each idea help, alone and together?",
+    MAIN,
+    "",
+    RETRIEVAL,
+    tuple((row, RECALL) for row in ADDED),
+)
+MAPS = Question(
+    "maps",
+    "Does soft masking spread attention beyond the most telling region?",
+    (ALBEF, "soft_mask", "all"),
+    "soft_mask",
+    (
+        ENTROPY,
+        Figure("mean of the map, %", ("probe/maps/mean",)),
+        COVERAGE,
+        Figure("pointing, %", ("probe/boxes/pointing",)),
+        Figure("energy in boxes, %", ("probe/boxes/energy",)),
+        Figure("precision, %", ("probe/boxes/precision",)),
+        Figure("the boxes' share, %", ("probe/boxes/box_share",)),
+        Figure("pointing of the middle, %", ("probe/boxes/centre",)),
+    ),
+    (("soft_mask", ENTROPY), ("soft_mask", COVERAGE)),
+)
+SHORTCUT = Question(
+    "shortcut",
+    "Is there a shortcut when pairs alone are masked?",
+    (ALBEF, "soft_mask", "soft_mask/positives", "all"),
+    "",
+    (
+        Figure("no match, nothing masked, %", ("probe/shortcut/plain/even/accuracy",)),
+        MASKED,
+        Figure("under a shuffled mask, %", ("probe/shortcut/shuffled/even/accuracy",)),
+        LEVEL,
+        Figure("likeliest text, word's mask, %", ("probe/shortcut/masked/hard/accuracy",)),
+        Figure("match, nothing masked, %", ("probe/shortcut/plain/pairs/accuracy",)),
+        Figure("match, word's mask, %", ("probe/shortcut/masked/pairs/accuracy",)),
+        Figure("in training: masked negatives, %", ("train/accuracy/masked_negatives",)),
+    ),
+    (("soft_mask/positives", MASKED), ("soft_mask/positives", LEVEL)),
+)
+FOCAL = Question(
+    "focal",
+    "Does focal contrast change temperature, calibration, hard examples?",
+    (ALBEF, "focal", "all"),
+    "focal",
+    (
+        TEMPERATURE,
+        CALIBRATION,
+        Figure("calibration error, matching, %", ("probe/matching/calibration_error",)),
+        Figure("confidence, %", ("probe/contrast/i2t/confidence", "probe/contrast/t2i/confidence")),
+        Figure("R@1, all, %", ("probe/contrast/i2t/r1", "probe/contrast/t2i/r1")),
+        HARD,
+    ),
+    (("focal", TEMPERATURE), ("focal", CALIBRATION), ("focal", HARD)),
+)
+QUESTIONS = (TOGETHER, MAPS, SHORTCUT, FOCAL)
+COST, DEFAULTS = "cost", "defaults"
+"""Sections of the two other questions."""
+
+
+def section(question: Question, found: Settings) -> str:
+    """The tables of a question, for each setting."""
+    said = ""
+    for shared, lines in found.items():
+        family = [row for row in rows_of(lines) if row.startswith(f"{question.family}/")]
+        rows = [*question.rows, *(family if question.family else [])]
+        figures = [
+            figure for figure in question.figures if any(figure.of(x) is not None for x in lines)
+        ] or [*question.figures]
+        pairs = {row: default_of(row) for row in rows if row != ALBEF}
+        said += (
+            f"**{shared.data}**, {shared.title}\n\n{means_table(lines, rows, figures)}\n"
+            f"{differences_table(lines, pairs, figures)}\n"
+        )
+    return said or f"{MISSING}\n"
+
+
+def answer(question: Question, found: Settings) -> str:
+    """The short answer: for each setting the differences that tell."""
+    said = []
+    for shared, lines in found.items():
+        parts = []
+        for row, figure in question.told:
+            moves = moved(compare(lines, row, default_of(row), figure), figure)
+            by = f"`{row}` - `{default_of(row)}`"
+            parts.append(f"{by}, {figure.title}: {moves or MISSING}")
+        said.append(f"{shared.data}, {shared.title}: {'; '.join(parts)}")
+    return ".<br>".join(said) or MISSING
+
+
+def costs(lines: Sequence[Line]) -> dict[tuple[str, str, str, str], dict[str, list[float]]]:
+    """Seconds a step of runs that had their machine alone: by data, size, device, machine; row."""
+    found: dict[tuple[str, str, str, str], dict[str, list[float]]] = {}
+    for line in lines:
+        if line["jobs"] == 1 and line["seconds_per_step"]:
+            place = (line["data"], line["preset"], line["device"], line["machine"])
+            found.setdefault(place, {}).setdefault(line["row"], []).append(line["seconds_per_step"])
+    return found
+
+
+def cost_section(lines: Sequence[Line]) -> str:
+    """A table for each machine: what a step of each row takes, beside ALBEF's."""
+    said = ""
+    for (data, preset, device, machine), rows in costs(lines).items():
+        cells = [["row", "runs", "ms a step", "times ALBEF's"]]
+        for row in rows_of({"row": name} for name in {*rows, *MAIN}):
+            own, ground = rows.get(row), rows.get(ALBEF)
+            if own is None:
+                cells.append([f"`{row}`", MISSING, "", ""])
+                continue
+            times = f"{median(own) / median(ground):.2f}" if ground else MISSING
+            cells.append([f"`{row}`", str(len(own)), f"{1000 * median(own):,.0f}", times])
+        said += f"**{data}**, {preset} on {device} ({machine})\n\n{table(cells)}\n"
+    return said or f"{MISSING}\n"
+
+
+def cost_answer(lines: Sequence[Line]) -> str:
+    """How many times ALBEF's step those of the main rows take."""
+    said = []
+    for (data, preset, device, machine), rows in costs(lines).items():
+        times = [
+            f"`{row}` {median(rows[row]) / median(rows[ALBEF]):.2f}"
+            for row in ADDED
+            if row in rows and ALBEF in rows
+        ]
+        ratios = f"times ALBEF's step: {', '.join(times)}" if times else MISSING
+        said.append(f"{data}, {preset} on {device} ({machine}), {ratios}")
+    return ".<br>".join(said) or MISSING
+
+
+class Verdict(NamedTuple):
+    """Where a row is better or worse than what it is judged by, and where neither is shown."""
+
+    row: str
+    better: list[str]
+    worse: list[str]
+    open: list[str]
+
+
+def verdicts(found: Settings) -> list[Verdict]:
+    """Judge every row by `RECALL` in every setting that has it."""
+    rows = rows_of(line for lines in found.values() for line in lines)
+    judged = []
+    for row in dict.fromkeys([*ADDED, *rows]):
+        verdict = Verdict(row, [], [], [])
+        for shared, lines in found.items():
+            move = compare(lines, row, default_of(row), RECALL)
+            if move is None or row == ALBEF:
+                continue
+            sided = verdict.better if move.mean > 0 else verdict.worse
+            place = sided if move.significant else verdict.open
+            place.append(f"{shared.data} ({shared.title}) {moved(move, RECALL)}")
+        if row != ALBEF:
+            judged.append(verdict)
+    return judged
+
+
+def defaults_section(found: Settings) -> str:
+    """A table of what was shown to be better or worse, and where."""
+    cells = [["row", "judged by", "better", "worse", "neither shown"]]
+    for verdict in verdicts(found):
+        places = ["<br>".join(each) for each in (verdict.better, verdict.worse, verdict.open)]
+        if not any(places):
+            places[-1] = MISSING
+        cells.append([f"`{verdict.row}`", f"`{default_of(verdict.row)}`", *places])
+    return table(cells)
+
+
+def defaults_answer(found: Settings) -> str:
+    """Which rows are better somewhere and worse nowhere, and the other way round."""
+    judged = verdicts(found)
+    if not any(each.better or each.worse or each.open for each in judged):
+        return MISSING
+    up = [f"`{each.row}`" for each in judged if each.better and not each.worse]
+    down = [f"`{each.row}`" for each in judged if each.worse and not each.better]
+    split = [f"`{each.row}`" for each in judged if each.worse and each.better]
+    said = {"worse nowhere and better somewhere": up, "the reverse": down, "both": split}
+    return "; ".join(f"{name}: {', '.join(rows) or 'none'}" for name, rows in said.items())
