@@ -19,7 +19,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-tasks ablation test env lint format type check bench bench-data bench-scale board clean \
+.PHONY: help demo demo-tasks ablation results test env lint format type check bench bench-data bench-scale board clean \
 	$(TASKS) $(TASKS:%=debug-%) $(TASKS:%=validate-%) $(TASKS:%=test-%) \
 	$(TASKS:%=predict-%)
 
@@ -45,6 +45,9 @@ demo-tasks: .venv/.stamp-demo ## pretrain on scenes, then every task from it and
 ablation: .venv/.stamp-demo ## compare the paper's ideas on emoji, five seeds: hours on a CPU
 	@$(BIN)/softmask data emoji --output data/emoji
 	@$(BIN)/python -m benchmarks.ablation --data emoji --seeds 0 1 2 3 4 $(ARGS)
+
+results: .venv/.stamp-demo ## write the ablation's lines into docs/results.md, with its pictures
+	@PYTHONPATH=. $(BIN)/python docs/fill_results.py
 
 test: .venv/.stamp-dev ## run the tests, in JOBS=2 processes
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)

@@ -1,0 +1,131 @@
+"""Writes the lines of the ablation, docs/results/<data>.jsonl, into results.md, and its pictures.
+
+    make results
+
+What has no line is called not measured. Pictures are docs/results/*.svg, all of them made here.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from fill_readme import between
+
+from benchmarks.compared import (
+    ADDED,
+    MISSING,
+    RECALL,
+    RETRIEVAL,
+    Setting,
+    compare,
+    differences_table,
+    means_table,
+    rows_of,
+    settings,
+    table,
+)
+from benchmarks.lines import Line, read_lines
+from benchmarks.plotted import pictures
+from benchmarks.questions import (
+    COST,
+    DEFAULTS,
+    QUESTIONS,
+    answer,
+    cost_answer,
+    cost_section,
+    defaults_answer,
+    defaults_section,
+    section,
+)
+from benchmarks.rows import ALBEF, MAIN
+
+ROOT = Path(__file__).parent.parent
+RESULTS = ROOT / "docs" / "results"
+DATA = ("emoji", "scenes", "photos")
+Records = Mapping[str, Sequence[Line]]
+
+
+def made(page: str, records: Records) -> tuple[str, dict[str, str]]:
+    """Put the records between the marks of the page.
+
+    Args:
+        page: results.md.
+        records: lines by data.
+
+    Returns:
+        The page, and pictures by the name of their file.
+    """
+    found = {data: settings(records.get(data, ())) for data in DATA}
+    drawn = {data: pictures(found[data], records.get(data, ())) for data in DATA}
+    for data in DATA:
+        said = [compared(*each, drawn[data][each[0]]) for each in found[data].items()]
+        page = between(page, data, "\n".join(said) or f"{MISSING}\n")
+    every = {shared: lines for each in found.values() for shared, lines in each.items()}
+    lines = [line for data in DATA for line in records.get(data, ())]
+    for question in QUESTIONS:
+        page = between(page, question.name, section(question, every))
+    page = between(page, COST, cost_section(lines))
+    page = between(page, DEFAULTS, defaults_section(every))
+    page = between(page, "answers", answers(every, lines))
+    files = [each for shared in drawn.values() for each in shared.values()]
+    return page, {name: svg for each in files for name, svg in each.items()}
+
+
+def compared(shared: Setting, lines: Sequence[Line], drawn: Mapping[str, str]) -> str:
+    """All that retrieval says of a setting: means, differences to ALBEF, pictures, machines."""
+    rows = [*dict.fromkeys([*MAIN, *rows_of(lines)])]
+    pairs = {row: ALBEF for row in rows if row != ALBEF}
+    said = (
+        f"### {shared.data.capitalize()}: {shared.title}\n\n"
+        f"{means_table(lines, rows, RETRIEVAL)}\n{differences_table(lines, pairs, RETRIEVAL)}\n"
+        f"{significant(lines, pairs)}\n\n"
+    )
+    for name in drawn:
+        said += f"![{name.removesuffix('.svg')}](results/{name})\n"
+    return f"{said}\n{where(lines)}\n"
+
+
+def significant(lines: Sequence[Line], pairs: Mapping[str, str]) -> str:
+    """Which rows differ from ALBEF, in words."""
+    moves = {row: compare(lines, row, ground, RECALL) for row, ground in pairs.items()}
+    known = {row: move for row, move in moves.items() if move}
+    better = [f"`{row}`" for row, move in known.items() if move.significant and move.mean > 0]
+    worse = [f"`{row}`" for row, move in known.items() if move.significant and move.mean < 0]
+    missing = [f"`{row}`" for row in ADDED if row not in known]
+    said = f"By {RECALL.title}, significantly better than ALBEF: {', '.join(better) or 'none'}; "
+    said += f"worse: {', '.join(worse) or 'none'}"
+    return f"{said}; {MISSING}: {', '.join(missing)}." if missing else f"{said}."
+
+
+def where(lines: Sequence[Line]) -> str:
+    """On what, and by which code."""
+    machines, torches, commits = (
+        ", ".join(sorted({str(line[key]) for line in lines}))
+        for key in ("machine", "torch", "commit")
+    )
+    return f"On {machines}; torch {torches}; commits {commits}."
+
+
+def answers(found: Mapping[Setting, Sequence[Line]], lines: Sequence[Line]) -> str:
+    """The questions, what was found in short, and where all of it stands."""
+    cells = [["question", "found", "where"]]
+    cells += [[each.asked, answer(each, found), f"[tables](#{each.name})"] for each in QUESTIONS]
+    cost = "What does each idea cost in time?"
+    cells.append([cost, cost_answer(lines), f"[tables](#{COST})"])
+    follow = "Which defaults follow?"
+    cells.append([follow, defaults_answer(found), f"[table](#{DEFAULTS})"])
+    return table(cells)
+
+
+def read_records() -> dict[str, list[Line]]:
+    """All lines that are there, by data."""
+    return {data: read_lines(RESULTS / f"{data}.jsonl") for data in DATA}
+
+
+if __name__ == "__main__":
+    path = ROOT / "docs" / "results.md"
+    text, files = made(path.read_text(encoding="utf-8"), read_records())
+    path.write_text(text, encoding="utf-8")
+    for old in RESULTS.glob("*.svg"):
+        old.unlink()
+    for name, svg in files.items():
+        (RESULTS / name).write_text(svg, encoding="utf-8")

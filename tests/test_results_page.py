@@ -1,0 +1,61 @@
+"""docs/results.md and its pictures are what the script makes of the recorded lines."""
+
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import measured
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGE = ROOT / "docs" / "results.md"
+
+
+@pytest.fixture
+def script(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    yield runpy.run_path(str(ROOT / "docs" / "fill_results.py"))
+    sys.modules.pop("fill_readme", None)
+
+
+def test_the_page_shows_the_recorded_lines(script):
+    text, files = script["made"](PAGE.read_text(), script["read_records"]())
+    assert text == PAGE.read_text()
+    recorded = {file.name: file.read_text() for file in (ROOT / "docs/results").glob("*.svg")}
+    assert files == recorded
+
+
+def test_what_has_no_line_is_not_measured(script):
+    text, files = script["made"](PAGE.read_text(), {})
+    marks = re.findall(r"<!-- (\w+) -->\n(.*?)<!-- /\1 -->", text, re.DOTALL)
+    assert [name for name, _ in marks] == [
+        *("answers", "emoji", "scenes", "photos", "together", "maps", "shortcut", "focal"),
+        *("cost", "defaults"),
+    ]
+    assert all("not measured" in said for _, said in marks)
+    assert not files
+
+
+def test_lines_come_into_their_sections(script):
+    lines = [*measured.row("albef", [0.5, 0.52, 0.54]), *measured.row("all", [0.6, 0.62, 0.65])]
+    lines += measured.row("focal", [0.49, 0.44, 0.53])  # worse, but for all we know by chance
+    text, files = script["made"](PAGE.read_text(), {"emoji": lines})
+    said = dict(re.findall(r"<!-- (\w+) -->\n(.*?)<!-- /\1 -->", text, re.DOTALL))
+    assert "| `all` - `albef` | 3 |" in said["emoji"]
+    assert "significantly better than ALBEF: `all`; worse: none; not measured: " in said["emoji"]
+    assert "On a machine; torch 2.0; commits abc." in said["emoji"]
+    assert said["scenes"] == "not measured\n"
+    for place in ("answers", "together", "defaults"):
+        assert "**+10.3 [10.0, 11.0]**" in said[place]
+    assert set(re.findall(r"\]\(results/(.*?)\)", said["emoji"])) == set(files)
+    again, _ = script["made"](text, {"emoji": lines})
+    assert again == text
+
+
+def test_every_answer_points_at_a_section(script):
+    text, _ = script["made"](PAGE.read_text(), {})
+    headings = {line.removeprefix("## ").lower() for line in text.splitlines() if line[:3] == "## "}
+    targets = re.findall(r"\]\(#(\w+)\)", text)
+    assert len(targets) == 6
+    assert set(targets) <= headings
