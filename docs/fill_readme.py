@@ -40,7 +40,7 @@ def filled_tasks(
     seconds = [float(str(each["seconds"])) for each in tasks.values()]
     minutes = (float(str(pretraining["train_seconds"])) + sum(seconds)) / 60
     said = (
-        f"All trainings took {minutes:.0f} minutes on two CPU cores. In percent:\n\n"
+        f"All trainings took {minutes:.0f} minutes of a CPU core, two at a time. In percent:\n\n"
         "| task | figure | chance | from scratch | pretrained |\n|---|---|---|---|---|\n"
     )
     for name, each in tasks.items():
@@ -48,6 +48,30 @@ def filled_tasks(
         cells = [f"`{name}`", str(each["metric"]), *(f"{share:.1f}" for share in shares)]
         said += f"| {' | '.join(cells)} |\n"
     return between(readme, "tasks", said)
+
+
+def filled_kinds(
+    readme: str,
+    tuned: Mapping[str, Mapping[str, float]],
+    scratch: Mapping[str, Mapping[str, float]],
+) -> str:
+    """Put how VQA answers each kind of question between the marks of a README.
+
+    Args:
+        readme: its text.
+        tuned: report of VQA after pretraining.
+        scratch: report of VQA from scratch.
+    """
+    kinds = tuned["by_type"]
+    cells = [
+        ["question", *(f"`{kind}`" for kind in kinds)],
+        ["---"] * (len(kinds) + 1),
+        *(
+            [name, *(f"{100 * report['by_type'][kind]:.0f}" for kind in kinds)]
+            for name, report in (("from scratch", scratch), ("pretrained", tuned))
+        ),
+    ]
+    return between(readme, "kinds", "".join(f"| {' | '.join(row)} |\n" for row in cells))
 
 
 def read(place: str) -> dict[str, Any]:
@@ -59,4 +83,5 @@ def read(place: str) -> dict[str, Any]:
 if __name__ == "__main__":
     path = ROOT / "README.md"
     text = filled(path.read_text(), read("demo/report.json"))
-    path.write_text(filled_tasks(text, read("tasks/tasks.json"), read("tasks/pretrain.json")))
+    text = filled_tasks(text, read("tasks/tasks.json"), read("tasks/pretrain.json"))
+    path.write_text(filled_kinds(text, read("tasks/vqa.json"), read("tasks/vqa-scratch.json")))

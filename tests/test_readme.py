@@ -31,6 +31,15 @@ def test_readme_shows_the_recorded_tasks():
     assert "12.3" in page["filled_tasks"](readme, other, pretraining)
 
 
+def test_readme_shows_how_each_kind_of_question_is_answered():
+    page = runpy.run_path(str(ROOT / "docs/fill_readme.py"))
+    readme = (ROOT / "README.md").read_text()
+    tuned, scratch = page["read"]("tasks/vqa.json"), page["read"]("tasks/vqa-scratch.json")
+    assert page["filled_kinds"](readme, tuned, scratch) == readme
+    other = {**tuned, "by_type": {**tuned["by_type"], "where": 0.123}}
+    assert "| 12 |" in page["filled_kinds"](readme, other, scratch)
+
+
 def test_the_recorded_tasks_are_of_these_recipes():
     page = runpy.run_path(str(ROOT / "docs/fill_readme.py"))
     recipe = yaml.safe_load((ROOT / "conf/demo/pretrain.yaml").read_text())
