@@ -8,13 +8,17 @@ from typing import Any, Self, cast
 import lightning.pytorch as L
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from softmask.backbone import Backbone
+from softmask.errors import InputError
+from softmask.nn.sharded import whole
 from softmask.optim import Optim
 from softmask.renames import State
+from softmask.strategy import FullyShardedStrategy
 from softmask.tasks.finite import FiniteGuard
 from softmask.tasks.starting import CHECKPOINT_KEY, refuse_other, warn_of_unfilled
 from softmask.weights import load_weights
@@ -72,6 +76,22 @@ class TaskModule(L.LightningModule):
             rank_zero_warn(
                 f"This run is to {TrainerFn(stage).value} weights that were drawn at random: give "
                 f"--ckpt_path FILE or --model.init_args.init_from FILE."
+            )
+
+    def configure_model(self) -> None:
+        """Let the strategy shard parameters where it is one that does.
+
+        Raises:
+            InputError: it shards in a way under which twins and evaluation would go wrong.
+        """
+        strategy = self.trainer.strategy
+        if isinstance(strategy, FullyShardedStrategy):
+            strategy.shard(("compute_loss", "validation_step"))
+        elif isinstance(strategy, ModelParallelStrategy | FSDPStrategy):
+            raise InputError(
+                f"trainer.strategy is Lightning's {type(strategy).__name__}, under which momentum "
+                f"twins would not follow and evaluations would hang: use conf/trainer/fsdp.yaml, "
+                f"whose strategy is softmask.strategy.FullyShardedStrategy."
             )
 
     def adapt(self, state: State) -> State:
@@ -199,7 +219,7 @@ class TaskModule(L.LightningModule):
             InputError: it is not finite; a loss can be when its gradient is not.
         """
         grads = [p.grad for p in self.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(grads)
+        norm = whole(torch.nn.utils.get_total_norm(grads))
         if not self._scaled():  # a loss scaler skips such steps by itself
             self.guard.watch({"gradient": norm}, self.global_step, self._keys)
         if (self.trainer.global_step + 1) % _log_every(self.trainer) == 0:
