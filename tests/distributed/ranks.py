@@ -11,6 +11,8 @@ import torch
 import training
 from lightning.pytorch.strategies import DDPStrategy
 
+from softmask.strategy import FullyShardedStrategy
+
 Job = Callable[..., dict[str, Any]]
 """Takes the number of ranks and its own, then what it is given; gives tensors and plain types."""
 
@@ -37,10 +39,11 @@ def on_both(
     return [program.finish(one, timeout=100) for one in running]
 
 
-def trainer(world: int, **options: Any) -> L.Trainer:
+def trainer(world: int, *, sharded: bool = False, **options: Any) -> L.Trainer:
     """A trainer of `world` ranks on this machine's CPU, the same for one but for its strategy."""
     if world > 1:
-        options |= {"strategy": DDPStrategy(process_group_backend="gloo"), "devices": world}
+        strategy = FullyShardedStrategy if sharded else DDPStrategy
+        options |= {"strategy": strategy(process_group_backend="gloo"), "devices": world}
     return training.trainer(**options)
 
 

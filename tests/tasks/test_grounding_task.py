@@ -87,7 +87,7 @@ def batches(corpus, stage="fit"):
 class Plain(Recorded):
     """Takes retrieval's steps."""
 
-    training_step = RetrievalTask.training_step
+    compute_loss = RetrievalTask.compute_loss
 
 
 @pytest.mark.parametrize("weight", [0.0, 1.0])
@@ -110,7 +110,7 @@ def test_a_step_is_retrievals_but_for_soft_masks(corpus):
         task = make(weight or 0.0)
         if weight is None:
             task.__class__ = type(
-                "Plain", (Recorded,), {"training_step": RetrievalTask.training_step}
+                "Plain", (Recorded,), {"compute_loss": RetrievalTask.compute_loss}
             )
         torch.manual_seed(3)
         found[weight] = training.step(task, given)

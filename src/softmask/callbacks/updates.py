@@ -8,6 +8,8 @@ import torch
 from lightning.pytorch.callbacks import Callback
 from torch import Tensor
 
+from softmask.nn.sharded import whole
+
 
 class UpdateNorm(Callback):
     """Logs `train/update_norm`, the length of a step's move, at the steps that loggers look at.
@@ -44,7 +46,7 @@ class UpdateNorm(Callback):
         with torch.no_grad():
             after = [p for each in trainer.optimizers for p in _moved(each)]
             torch._foreach_sub_(before, after)
-            pl_module.log("train/update_norm", torch.nn.utils.get_total_norm(before))
+            pl_module.log("train/update_norm", whole(torch.nn.utils.get_total_norm(before)))
 
 
 def _moved(optimizer: torch.optim.Optimizer) -> Iterable[Tensor]:

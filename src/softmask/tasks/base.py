@@ -1,24 +1,27 @@
 """What every task shares: the backbone, the optimiser, starting weights, gathering, guarding."""
 
 import os
+from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any, Self, cast
 
 import lightning.pytorch as L
 import torch
 from lightning.pytorch.plugins.precision import MixedPrecision
+from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from softmask.backbone import Backbone
 from softmask.errors import InputError
+from softmask.nn.sharded import whole
 from softmask.optim import Optim
 from softmask.renames import State
+from softmask.strategy import FullyShardedStrategy
 from softmask.tasks.finite import FiniteGuard
-from softmask.weights import LoadReport, compare, load_weights
-
-CHECKPOINT_KEY = "softmask"
+from softmask.tasks.starting import CHECKPOINT_KEY, refuse_other, warn_of_unfilled
+from softmask.weights import load_weights
 
 
 class TaskModule(L.LightningModule):
@@ -67,7 +70,7 @@ class TaskModule(L.LightningModule):
         if self.init_from:
             report = load_weights(self, self.init_from, self.adapt)
             self.print(report.summary())
-            self._warn_of(report)
+            warn_of_unfilled(report)
             self.loaded_weights()
         elif stage != "fit":
             rank_zero_warn(
@@ -75,14 +78,20 @@ class TaskModule(L.LightningModule):
                 f"--ckpt_path FILE or --model.init_args.init_from FILE."
             )
 
-    def _warn_of(self, report: LoadReport) -> None:
-        """Say aloud when a whole part of the backbone got nothing: heads may well be new."""
-        unfilled = [part for part in report.unfilled() if part.startswith("backbone.")]
-        if unfilled:
-            rank_zero_warn(
-                f"{report.source} filled nothing of {', '.join(unfilled)}: this stays as it was "
-                f"before init_from, drawn at random or from model.init_args.bert. If that is not "
-                f"meant, compare the sizes of the backbone with `softmask weights inspect`."
+    def configure_model(self) -> None:
+        """Let the strategy shard parameters where it is one that does.
+
+        Raises:
+            InputError: it shards in a way under which twins and evaluation would go wrong.
+        """
+        strategy = self.trainer.strategy
+        if isinstance(strategy, FullyShardedStrategy):
+            strategy.shard(("compute_loss", "validation_step"))
+        elif isinstance(strategy, ModelParallelStrategy | FSDPStrategy):
+            raise InputError(
+                f"trainer.strategy is Lightning's {type(strategy).__name__}, under which momentum "
+                f"twins would not follow and evaluations would hang: use conf/trainer/fsdp.yaml, "
+                f"whose strategy is softmask.strategy.FullyShardedStrategy."
             )
 
     def adapt(self, state: State) -> State:
@@ -104,6 +113,28 @@ class TaskModule(L.LightningModule):
             later, so they may be shared. A state that is this task's own must stay as it is.
         """
         return state
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        """Move what no gradient moves, then compute the loss.
+
+        Two calls, for sharded parameters are written as shards and read whole.
+
+        Args:
+            batch: of the task's own kind.
+            batch_idx: not read: draws are seeded by `on_train_batch_start`.
+
+        Returns:
+            The loss, ().
+        """
+        self.advance()
+        return self.compute_loss(batch)
+
+    def advance(self) -> None:
+        """Move parameters that no gradient moves, in place; tasks with twins have some."""
+
+    @abstractmethod
+    def compute_loss(self, batch: Any) -> Tensor:
+        """The loss of a batch, (); each task has its own."""
 
     def loaded_weights(self) -> None:
         """Bring whatever copies the weights in line with them; tasks with twins do."""
@@ -192,7 +223,7 @@ class TaskModule(L.LightningModule):
             InputError: it is not finite; a loss can be when its gradient is not.
         """
         grads = [p.grad for p in self.parameters() if p.grad is not None]
-        norm = torch.nn.utils.get_total_norm(grads)
+        norm = whole(torch.nn.utils.get_total_norm(grads))
         if not self._scaled():  # a loss scaler skips such steps by itself
             self.guard.watch({"gradient": norm}, self.global_step, self._keys)
         if (self.trainer.global_step + 1) % _log_every(self.trainer) == 0:
@@ -216,34 +247,8 @@ class TaskModule(L.LightningModule):
         Raises:
             InputError: names both tasks, or the tensors that do not fit.
         """
-        task = checkpoint.get(CHECKPOINT_KEY, {}).get("task", "something else than softmask")
-        if task != type(self).__name__:
-            raise InputError(
-                f"The checkpoint given by --ckpt_path was written by {task}, but this run is a "
-                f"{type(self).__name__}. To start from its weights use "
-                f"--model.init_args.init_from=PATH; to resume it use the config.yaml of its run."
-            )
-        self._check_groups(checkpoint[CHECKPOINT_KEY])
-        report = compare(self, checkpoint["state_dict"], "--ckpt_path")
-        wrong = {n: getattr(report, n) for n in ("missing", "unexpected", "misshapen")}
-        found = [f"{len(names)} {n}, such as {names[0]}" for n, names in wrong.items() if names]
-        if found:
-            raise InputError(
-                f"The checkpoint given by --ckpt_path holds a {task} of another size: of its "
-                f"tensors {'; '.join(found)}. Resume with the config.yaml of its run, or take what "
-                f"fits with --model.init_args.init_from=PATH."
-            )
-
-    def _check_groups(self, written: Mapping[str, Any]) -> None:
-        """Refuse to go on with other groups of parameters than the optimiser's state is for."""
-        # Checkpoints from before there were such settings say nothing of them.
-        before = written.get("groups", {"layer_decay": 1.0, "freeze": []})
-        if self.trainer.state.fn == TrainerFn.FITTING and before != self._groups():
-            raise InputError(
-                f"The checkpoint given by --ckpt_path was written under {before} and this run has "
-                f"{self._groups()}: resume with its own --model.init_args.optim, or start anew "
-                f"from its weights with --model.init_args.init_from=PATH."
-            )
+        trained = self.trainer.state.fn == TrainerFn.FITTING
+        refuse_other(self, checkpoint, self._groups() if trained else None)
 
 
 def _log_every(trainer: L.Trainer) -> int:

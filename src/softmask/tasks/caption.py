@@ -73,12 +73,11 @@ class CaptionTask(TaskModule):
         """Make the decoder of a pretrained file's fusion layers, embeddings and word head."""
         return start_decoder(state)
 
-    def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
+    def compute_loss(self, batch: PairBatch) -> Tensor:
         """Write the captions.
 
         Args:
             batch: images with a caption each, which ends with [SEP].
-            batch_idx: not read: draws are seeded by `on_train_batch_start`.
 
         Returns:
             The loss, (): the mean over all tokens to write.

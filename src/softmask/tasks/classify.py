@@ -59,18 +59,16 @@ class ClassifyTask(ClassifiedTask, TaughtTask):
         keys = backbone.project(backbone.image(self.pixels(batch)))
         return backbone.match_state(backbone.text(batch["input_ids"], mask), mask, keys)
 
-    def training_step(self, batch: LabelledBatch, batch_idx: int) -> Tensor:
+    def compute_loss(self, batch: LabelledBatch) -> Tensor:
         """Cross-entropy with the labels and with the twins' beliefs.
 
         Args:
             batch: with known labels.
-            batch_idx: not read: draws are seeded by `on_train_batch_start`.
 
         Returns:
             The loss, ().
         """
         logits = self.head(self.first_state(self.backbone, batch))
-        self.momentum.update(self.taught())
         soft = self.teach(batch) if self.distillation.alpha else None
         loss = distilled_cross_entropy(logits, batch["label"], soft, self.alpha)
         right = match_accuracy(logits, batch["label"])

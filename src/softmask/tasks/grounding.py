@@ -65,12 +65,11 @@ class GroundingTask(RetrievalTask, SoftMaskTask):
         self.pointing = pointing or Pointing()
         self.rows = Rows()
 
-    def training_step(self, batch: WordBatch, batch_idx: int) -> Tensor:  # type: ignore[override]
-        """One step of retrieval's fine-tuning, with soft masks when they are kept.
+    def compute_loss(self, batch: WordBatch) -> Tensor:  # type: ignore[override]
+        """The loss of retrieval's fine-tuning, with soft masks when they are kept.
 
         Args:
             batch: pairs with words.
-            batch_idx: not read: draws are seeded by `on_train_batch_start`.
 
         Returns:
             The sum of the losses, ().

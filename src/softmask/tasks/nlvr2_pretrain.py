@@ -59,12 +59,11 @@ class Nlvr2PretrainTask(ClassifiedTask):
         """Double the fusion layers of one image."""
         return for_pairs(state, self.backbone)
 
-    def training_step(self, batch: PretrainBatch, batch_idx: int) -> Tensor:
+    def compute_loss(self, batch: PretrainBatch) -> Tensor:
         """Cross-entropy of the assignment, each of its three classes equally likely.
 
         Args:
             batch: pairs; the text is shown without masks.
-            batch_idx: not read: draws are seeded by `on_train_batch_start`.
 
         Returns:
             The loss, ().

@@ -70,19 +70,21 @@ class PretrainTask(SoftMaskTask):
         )
         self.weights = weights or Weights()
 
-    def training_step(self, batch: PretrainBatch, batch_idx: int) -> Tensor:
-        """One step of SoftMask++.
+    def advance(self) -> None:
+        """Clamp the temperature; let the twins follow."""
+        self.backbone.clamp_temperature()
+        super().advance()
+
+    def compute_loss(self, batch: PretrainBatch) -> Tensor:
+        """The loss of a step of SoftMask++; the queue moves.
 
         Args:
             batch: augmented pairs.
-            batch_idx: not read: draws are seeded by `on_train_batch_start`.
 
         Returns:
             The weighted sum of the losses, ().
         """
-        self.backbone.clamp_temperature()
         seen = self.see(self.backbone, batch["image"], batch["input_ids"], batch["attention_mask"])
-        self.momentum.update(self.taught())
         taught = self.teach(
             batch.get("clean_image", batch["image"]),
             batch.get("clean_ids", batch["input_ids"]),

@@ -31,12 +31,11 @@ class RetrievalTask(ContrastTask):
     false}`, its evaluation `{equal_captions: false}`; as there, the temperature is not clamped.
     """
 
-    def training_step(self, batch: PairBatch, batch_idx: int) -> Tensor:
-        """One step on distorted pictures and their captions.
+    def compute_loss(self, batch: PairBatch) -> Tensor:
+        """The loss of distorted pictures and their captions; the queue moves.
 
         Args:
             batch: pairs.
-            batch_idx: not read: draws are seeded by `on_train_batch_start`.
 
         Returns:
             The sum of both losses, ().
@@ -44,10 +43,9 @@ class RetrievalTask(ContrastTask):
         return self.total(self.pair_step(batch).losses, batch["key"])
 
     def pair_step(self, batch: PairBatch) -> Matched:
-        """Contrast and match pairs; the twins and the queue move."""
+        """Contrast and match pairs; the queue moves."""
         mask = batch["attention_mask"]
         seen = self.see(self.backbone, batch["image"], batch["input_ids"], mask)
-        self.momentum.update(self.taught())
         taught = self.teach(batch["image"], batch["input_ids"], mask)
         contrast, negatives = self.contrast_step(seen, taught, batch)
         keys = self.backbone.project(seen.tokens)

@@ -13,7 +13,7 @@ from softmask.tasks.objective import Distillation
 
 
 class TaughtTask(TaskModule):
-    """Base of all tasks with momentum twins. A step moves them: `self.momentum.update(...)`.
+    """Base of all tasks with momentum twins, which each step moves before it asks them.
 
     Args:
         backbone: the ViT, the BERT and the fusion encoder.
@@ -58,6 +58,10 @@ class TaughtTask(TaskModule):
         if "momentum" not in self._modules:  # not made yet
             return own
         return own + [self.teacher.get_submodule(part) for part in self.optim.freeze]
+
+    def advance(self) -> None:
+        """Let the twins follow."""
+        self.momentum.update(self.taught())
 
     def loaded_weights(self) -> None:
         """Twins start equal to the weights just loaded."""

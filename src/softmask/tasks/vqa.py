@@ -62,18 +62,16 @@ class VqaTask(QuestionTask):
         """Make the decoder of a pretrained file's fusion layers, embeddings and word head."""
         return start_decoder(state)
 
-    def training_step(self, batch: AnsweredBatch, batch_idx: int) -> Tensor:
+    def compute_loss(self, batch: AnsweredBatch) -> Tensor:
         """Write the answers, partly as the twins would.
 
         Args:
             batch: questions with their answers.
-            batch_idx: not read: draws are seeded by `on_train_batch_start`.
 
         Returns:
             The loss, (): summed over an answer's tokens, weighted, a question.
         """
         logits = self.answer_logits(self.backbone, self.decoder, batch)
-        self.momentum.update(self.taught())
         taught = self.teach(batch) if self.distillation.alpha else None
         loss = next_words(
             logits,

@@ -59,18 +59,16 @@ class VqaClassTask(QuestionTask):
         keys = backbone.project(backbone.image(batch["image"]))
         return backbone.match_state(backbone.text(batch["input_ids"], mask), mask, keys)
 
-    def training_step(self, batch: QuestionBatch, batch_idx: int) -> Tensor:
+    def compute_loss(self, batch: QuestionBatch) -> Tensor:
         """Binary cross-entropy with the accuracies of the answers and with the twins' beliefs.
 
         Args:
             batch: questions with their answers.
-            batch_idx: not read: draws are seeded by `on_train_batch_start`.
 
         Returns:
             The loss, ().
         """
         logits = self.head(self.first_state(self.backbone, batch))
-        self.momentum.update(self.taught())
         taught = self.teach(batch) if self.distillation.alpha else None
         loss = distilled_answers(logits, self.targets(batch["answers"]), taught, self.alpha)
         self.log("train/alpha", self.alpha, batch_size=len(batch["key"]))

@@ -93,8 +93,8 @@ class ZeroShotTask(TaskModule):
             )
         super().setup(stage)
 
-    def training_step(self, batch: ImageBatch, batch_idx: int) -> Tensor:
-        """Lightning wants one; `setup` refuses before it could be called."""
+    def compute_loss(self, batch: ImageBatch) -> Tensor:
+        """Every task has to; `setup` refuses before it could be called."""
         raise AssertionError
 
     def on_validation_epoch_start(self) -> None:

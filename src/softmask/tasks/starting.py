@@ -1,0 +1,64 @@
+"""What a task starts from, or goes on from, is looked at: what is wrong is said in words."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_warn
+from torch import nn
+
+from softmask.errors import InputError
+from softmask.weights import LoadReport, compare
+
+CHECKPOINT_KEY = "softmask"
+"""Of what a task says of itself in its checkpoints: its name and its groups of parameters."""
+
+
+def refuse_other(
+    task: nn.Module, checkpoint: Mapping[str, Any], groups: Mapping[str, Any] | None
+) -> None:
+    """Refuse the checkpoint of another task or of another size.
+
+    Args:
+        task: that is to be filled.
+        checkpoint: as Lightning keeps it.
+        groups: settings on which the optimiser's state depends; None when there is no optimiser.
+
+    Raises:
+        InputError: names both tasks, both groups, or the tensors that do not fit.
+    """
+    kind = type(task).__name__
+    written = checkpoint.get(CHECKPOINT_KEY, {})
+    if (other := written.get("task", "something else than softmask")) != kind:
+        raise InputError(
+            f"The checkpoint given by --ckpt_path was written by {other}, but this run is a "
+            f"{kind}. To start from its weights use --model.init_args.init_from=PATH; to resume it "
+            f"use the config.yaml of its run."
+        )
+    # Checkpoints from before there were such settings say nothing of them.
+    before = written.get("groups", {"layer_decay": 1.0, "freeze": []})
+    if groups is not None and before != groups:
+        raise InputError(
+            f"The checkpoint given by --ckpt_path was written under {before} and this run has "
+            f"{groups}: resume with its own --model.init_args.optim, or start anew from its "
+            f"weights with --model.init_args.init_from=PATH."
+        )
+    report = compare(task, checkpoint["state_dict"], "--ckpt_path")
+    wrong = {n: getattr(report, n) for n in ("missing", "unexpected", "misshapen")}
+    found = [f"{len(names)} {n}, such as {names[0]}" for n, names in wrong.items() if names]
+    if found:
+        raise InputError(
+            f"The checkpoint given by --ckpt_path holds a {kind} of another size: of its "
+            f"tensors {'; '.join(found)}. Resume with the config.yaml of its run, or take what "
+            f"fits with --model.init_args.init_from=PATH."
+        )
+
+
+def warn_of_unfilled(report: LoadReport) -> None:
+    """Say aloud when a whole part of the backbone got nothing: heads may well be new."""
+    unfilled = [part for part in report.unfilled() if part.startswith("backbone.")]
+    if unfilled:
+        rank_zero_warn(
+            f"{report.source} filled nothing of {', '.join(unfilled)}: this stays as it was before "
+            f"init_from, drawn at random or from model.init_args.bert. If that is not meant, "
+            f"compare the sizes of the backbone with `softmask weights inspect`."
+        )
