@@ -12,13 +12,12 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from softmask.backbone import Backbone
+from softmask.checkpoint import CHECKPOINT_KEY
 from softmask.errors import InputError
 from softmask.optim import Optim
 from softmask.renames import State
 from softmask.tasks.finite import FiniteGuard
 from softmask.weights import LoadReport, compare, load_weights
-
-CHECKPOINT_KEY = "softmask"
 
 
 class TaskModule(L.LightningModule):
