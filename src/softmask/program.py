@@ -2,8 +2,8 @@
 
 `softmask fit|validate|test|predict` are Lightning's, see `softmask.cli`. `softmask data ...`
 prepares data, `softmask weights ...` reads, converts and shares weights; `softmask explain`,
-`score`, `embed` and `search` ask a model and import no Lightning for it. A user's mistake ends with
-one paragraph and exit code 1.
+`score`, `embed`, `search` and `export` ask a model and import no Lightning for it. A user's mistake
+ends with one paragraph and exit code 1.
 """
 
 import os
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from softmask.errors import InputError
 
-ASKING = ("explain", "score", "embed", "search")
+ASKING = ("explain", "score", "embed", "search", "export")
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -31,10 +31,11 @@ def open_model(source: str, checkpoint: str, device: str, dtype: DType) -> Opene
         dtype: of its weights.
 
     Raises:
-        InputError: there is no such model or device.
+        InputError: there is no such model or device, or it does not match pictures and texts.
     """
     place = _check(device)
     model = SoftMask.from_pretrained(source, checkpoint=checkpoint)
+    model.matching()
     return Opened(model.to(device=place, dtype=getattr(torch, dtype)), fingerprint(model))
 
 
