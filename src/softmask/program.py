@@ -3,7 +3,7 @@
 `softmask fit|validate|test|predict` are Lightning's, see `softmask.cli`. `softmask data ...`
 prepares data, `softmask weights ...` reads, converts and shares weights; `softmask explain`,
 `score`, `embed`, `search` and `export` ask a model and import no Lightning for it. A user's mistake
-ends with one paragraph and exit code 1.
+ends with one paragraph and exit code 1. `softmask demo` serves a page that asks.
 """
 
 import os
@@ -57,6 +57,10 @@ def _run(given: list[str], args: list[str] | None) -> None:
         import softmask.ask.commands
 
         softmask.ask.commands.main(given)
+    elif verb == "demo":
+        import softmask.web.command
+
+        softmask.web.command.main(given)
     else:
         import softmask.cli
 

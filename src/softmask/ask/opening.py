@@ -39,6 +39,14 @@ def open_model(source: str, checkpoint: str, device: str, dtype: DType) -> Opene
     return Opened(model.to(device=place, dtype=getattr(torch, dtype)), fingerprint(model))
 
 
+def open_any(source: str, checkpoint: str, device: str, dtype: DType) -> SoftMask:
+    """Load a model of any task, as `open_model` does one that matches."""
+    kind: torch.dtype = getattr(torch, dtype)
+    return SoftMask.from_pretrained(
+        source, checkpoint=checkpoint, device=_check(device), dtype=kind
+    )
+
+
 def fingerprint(model: SoftMask) -> str:
     """SHA-256 of all that a model's answers depend on: weights, sizes and options, word pieces."""
     digest = hashlib.sha256(json.dumps(model.config.to_dict(), sort_keys=True).encode())
