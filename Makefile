@@ -19,7 +19,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-tasks ablation results test env lint format type check bench bench-data bench-scale board clean \
+.PHONY: help demo demo-tasks ablation results test env browser lint format type check bench bench-data bench-scale board clean \
 	$(TASKS) $(TASKS:%=debug-%) $(TASKS:%=validate-%) $(TASKS:%=test-%) \
 	$(TASKS:%=predict-%)
 
@@ -54,6 +54,15 @@ test: .venv/.stamp-dev ## run the tests, in JOBS=2 processes
 
 env: .venv/.stamp-dev ## make .venv with all a contributor needs
 	@echo "== .venv is ready"
+
+# Any Chromium will do: one of the usual names, or CHROMIUM=/path/to/it in the environment.
+BROWSERS := chromium chromium-browser google-chrome google-chrome-stable
+browser: ## install Chromium, in which the page is tested (Debian; asks for sudo unless root)
+	@test -n "$$CHROMIUM" && exit 0; \
+		for name in $(BROWSERS); do command -v $$name >/dev/null && exit 0; done; \
+		$(if $(filter 0,$(shell id -u)),,sudo) sh -c 'apt-get update -qq && \
+		apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core' >/dev/null
+	@echo "== Chromium is there"
 
 lint: .venv/.stamp-dev ## look for slips and for lines out of format
 	@$(BIN)/ruff check .

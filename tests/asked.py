@@ -2,6 +2,7 @@
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import torch
 from fake import COLOURS, SHAPES, draw
@@ -9,13 +10,17 @@ from PIL import Image
 from tiny import shake
 
 from softmask import SoftMask
-from softmask.config import FusionConfig, ImageConfig, ModelConfig, TextConfig
+from softmask.config import AnswerConfig, FusionConfig, ImageConfig, ModelConfig, TextConfig
 
+ANSWERS = AnswerConfig(("yes", "no", *COLOURS, "on the left"))
 TEXTS = [f"a {colour} {shape}" for colour in COLOURS for shape in SHAPES]
 
 
-def write_model(folder: Path, seed: int = 0) -> Path:
-    """A shared model whose answers differ from picture to picture and text to text."""
+def write_model(folder: Path, seed: int = 0, **tuned: Any) -> Path:
+    """A shared model whose answers differ from picture to picture and text to text.
+
+    Given `answers` or `truth` of its config, it was fine-tuned for them.
+    """
     config = ModelConfig(
         ImageConfig(
             "vit_tiny_patch16_224", image_size=32, patch_size=8, width=16, depth=1, heads=2
@@ -25,13 +30,16 @@ def write_model(folder: Path, seed: int = 0) -> Path:
         embed_dim=8,
         mask_layer=2,
         words=False,
+        matcher=not tuned,
+        **tuned,
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)  # whatever was drawn before, in other tests
         model = SoftMask(config)
     shake(model, seed)
-    with torch.no_grad():
-        model.matcher.weight.mul_(3)
+    if model.matcher is not None:
+        with torch.no_grad():
+            model.matcher.weight.mul_(3)
     model.save_pretrained(folder)
     return folder
 

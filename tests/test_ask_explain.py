@@ -204,6 +204,7 @@ def test_score_of_one_picture_and_texts_is_a_table(shared, folder, model):
 def test_a_model_is_asked_without_lightning(shared, folder, model):
     code = (
         "import sys; from softmask.program import main; main(sys.argv[1:]); "
+        "import softmask.web.command, softmask.ask.export, softmask.towers; "
         "heavy = ('lightning', 'webdataset', 'albumentations', 'data_modules', 'tensorboard'); "
         "print([name for name in heavy if name in sys.modules])"
     )

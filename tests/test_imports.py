@@ -37,6 +37,7 @@ ONLY_IN = {
     "pytorch_lightning": (),
     "huggingface_hub": ("softmask.model", "softmask.sharing"),
     "albumentations": ("data_modules.pipeline",),
+    "werkzeug": ("softmask.web*",),
     "webdataset": ("data_modules.shards", "data_modules.tar", "data_modules.write"),
     # The program knows them by name; features are made of their shards too.
     "data_modules": ("data_modules*", "softmask.cli", "softmask.program", "softmask.ask.shards"),
@@ -134,6 +135,7 @@ def test_no_arrow_is_wrong():
         ("softmask.ask.embed", "from data_modules.shards import ShardSet"),
         ("softmask.ask.commands", "import lightning"),
         ("softmask.nn.sharded", "from lightning.pytorch.strategies import Strategy"),
+        ("softmask.ask.commands", "from werkzeug import Request"),
         ("softmask.weights", "import huggingface_hub"),
         ("data_modules.text", "from albumentations import Compose"),
         ("data_modules.base", "import webdataset as wds"),

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from softmask.config import ModelConfig
+
 LICENSE = "apache-2.0"
 
 HEAD = """\
@@ -11,7 +13,7 @@ license: {license}
 library_name: softmask
 tags:
 - vision-language
-- image-text-retrieval
+- {tag}
 - albef
 - softmask
 ---
@@ -19,8 +21,7 @@ tags:
 # {title}
 
 A vision-language model of [SoftMask++](https://arxiv.org/abs/2304.00719) on an
-[ALBEF](https://arxiv.org/abs/2107.07651) backbone: it embeds pictures and texts in one space,
-judges whether they match, and shows where each word looks.
+[ALBEF](https://arxiv.org/abs/2107.07651) backbone: it {does}.
 """
 
 USE = """\
@@ -30,11 +31,53 @@ USE = """\
 from softmask import SoftMask
 
 model = SoftMask.from_pretrained("this folder, or ORGANISATION/NAME")
-model.score("picture.jpg", ["a red car", "a blue car"])  # match probabilities
-model.embed_images(["picture.jpg"]) @ model.embed_texts(["a red car"]).T
-model.explain("picture.jpg", "a red car").maps  # where each word looks
+{use}
 ```
 """
+
+
+@dataclass(frozen=True)
+class Ability:
+    """What a model can be asked.
+
+    Args:
+        tag: of it on the hub.
+        does: ends the sentence "it ...".
+        use: lines of Python that ask it.
+    """
+
+    tag: str
+    does: str
+    use: str
+
+
+MATCHES = Ability(
+    "image-text-retrieval",
+    "embeds pictures and texts in one space,\njudges whether they match, and shows where each word "
+    "looks",
+    """\
+model.score("picture.jpg", ["a red car", "a blue car"])  # match probabilities
+model.embed_images(["picture.jpg"]) @ model.embed_texts(["a red car"]).T
+model.explain("picture.jpg", "a red car").maps  # where each word looks""",
+)
+ANSWERS = Ability(
+    "visual-question-answering",
+    "answers questions about a\npicture from a list of answers",
+    'model.answer("picture.jpg", ["what colour is the car?"]).best',
+)
+VERIFIES = Ability(
+    "visual-reasoning",
+    "judges whether a statement is\ntrue of two pictures",
+    'model.verify("left.jpg", "right.jpg", "both show a car")  # probability that it is true',
+)
+
+
+def ability_of(config: ModelConfig) -> Ability:
+    """What a model of these options can be asked."""
+    if config.matcher:
+        return MATCHES
+    return ANSWERS if config.answers else VERIFIES
+
 
 CITATION = """\
 ## Citation
@@ -69,6 +112,7 @@ class Facts:
         tested_on: the data of the test, or why there are no metrics.
         settings: the run's, as YAML; empty when it was not trained here.
         license: of the weights, as the hub names it.
+        ability: what it can be asked.
     """
 
     title: str
@@ -77,14 +121,16 @@ class Facts:
     tested_on: str = "This model was not tested yet."
     settings: str = ""
     license: str = LICENSE
+    ability: Ability = MATCHES
 
 
 def write_card(facts: Facts) -> str:
     """The card as Markdown with the hub's header."""
-    parts = [HEAD.format(license=facts.license, title=facts.title)]
+    can = facts.ability
+    parts = [HEAD.format(license=facts.license, title=facts.title, tag=can.tag, does=can.does)]
     if facts.table:
         parts.append(_table(("fact", "value"), facts.table))
-    parts += [USE, f"## Metrics\n\n{facts.tested_on}\n"]
+    parts += [USE.format(use=can.use), f"## Metrics\n\n{facts.tested_on}\n"]
     if facts.metrics:
         values = {name: f"{value:.4g}" for name, value in facts.metrics.items()}
         parts.append(_table(("metric", "value"), values))

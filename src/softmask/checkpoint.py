@@ -13,6 +13,9 @@ from softmask.renames import State
 FOLDER_FILES = ("model.safetensors", "pytorch_model.bin")
 """What a folder in the form of transformers holds, the better one first."""
 
+CHECKPOINT_KEY, LISTED = "softmask", "answers"
+"""Where a checkpoint of a run names its task, and there the answers that this task chooses from."""
+
 
 class Content(NamedTuple):
     """What a file holds."""

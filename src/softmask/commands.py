@@ -47,7 +47,7 @@ def export_run(
         private: whether a new repository on the hub is private.
 
     Raises:
-        InputError: the run cannot be read, or its task has no matching head.
+        InputError: the run cannot be read, or its task is none that a shared model can do.
     """
     model = SoftMask.of_parts(read_run(run, checkpoint, license))
     model.save_pretrained(output)

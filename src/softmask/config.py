@@ -6,12 +6,14 @@ from types import UnionType
 from typing import Any, TypeVar, get_args
 
 from softmask.backbone import Backbone
+from softmask.batch import TRUTH
 from softmask.captions import CaptionOptions
 from softmask.errors import InputError
-from softmask.nn import FusionEncoder, ImageEncoder, TextEncoder
+from softmask.nn import FusionEncoder, ImageEncoder, PairFusion, TextEncoder
 from softmask.nn.image import CLIP_MEAN, CLIP_STD
 
 Channels = tuple[float, ...]
+Texts = tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -82,18 +84,38 @@ class FusionConfig:
 
 
 @dataclass(frozen=True)
+class AnswerConfig:
+    """How a model that was fine-tuned for VQA answers.
+
+    Args:
+        listed: answers that it chooses from.
+        classes: whether each is a class of a head, in this order; else a decoder ranks them.
+        ranked: answers that the decoder judges whole, the likeliest by their first word piece.
+        double_first: whether the decoder counts the first piece twice, as ALBEF's code does.
+    """
+
+    listed: Texts
+    classes: bool = False
+    ranked: int = 128
+    double_first: bool = False
+
+
+@dataclass(frozen=True)
 class ModelConfig:
     """All that `SoftMask` needs beside its weights and its tokenizer.
 
     Args:
         image: sizes of the ViT, and how pixels are normalised.
         text: sizes of the text encoder.
-        fusion: sizes of the fusion encoder.
+        fusion: sizes of the fusion encoder, of one image.
         embed_dim: width of the shared space.
         captions: how texts are cut.
         mask_layer: fusion layer whose maps `explain` shows.
         by_max: normalise maps by their largest value instead of min-max.
         words: whether BERT's word head is there.
+        matcher: whether the matching head is there, and with it a shared space that was trained.
+        answers: how questions are answered, if they are.
+        truth: whether statements about two images are judged; each fusion layer is doubled then.
     """
 
     image: ImageConfig
@@ -104,11 +126,21 @@ class ModelConfig:
     mask_layer: int = 0
     by_max: bool = False
     words: bool = True
+    matcher: bool = True
+    answers: AnswerConfig | None = None
+    truth: bool = False
+
+    @property
+    def classes(self) -> Texts:
+        """What a head of classes chooses from; none if there is no such head."""
+        if self.answers is not None and self.answers.classes:
+            return self.answers.listed
+        return TRUTH if self.truth else ()
 
     def build(self) -> Backbone:
         """The backbone of these sizes, with fresh weights."""
         image, text, fusion = self.image, self.text, self.fusion
-        return Backbone(
+        backbone = Backbone(
             ImageEncoder(
                 image.name,
                 image.image_size,
@@ -137,10 +169,18 @@ class ModelConfig:
             ),
             self.embed_dim,
         )
+        if self.truth:
+            backbone.fusion = PairFusion(backbone.fusion)
+        return backbone
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain types, for JSON."""
-        return asdict(self)
+        """Plain types, for JSON; tasks that the model was not fine-tuned for are not named."""
+        found = asdict(self).items()
+        return {k: v for k, v in found if k not in UNTUNED or v != UNTUNED[k]}
+
+
+UNTUNED = {"matcher": True, "answers": None, "truth": False}
+"""Left out: the folder and the fingerprint of a model that matches name no other task."""
 
 
 def read_config(found: object, source: str) -> ModelConfig:
@@ -158,6 +198,7 @@ def read_config(found: object, source: str) -> ModelConfig:
         "text": TextConfig,
         "fusion": FusionConfig,
         "captions": CaptionOptions,
+        "answers": AnswerConfig,
     }
     given = dict(found) if isinstance(found, Mapping) else {}
     for name, part in parts.items():
@@ -190,6 +231,8 @@ def _fits(value: object, kind: object) -> bool:
     if kind is Channels:
         numbers = isinstance(value, tuple) and all(isinstance(v, int | float) for v in value)
         return numbers and len(value) == 3  # type: ignore[arg-type]
+    if kind is Texts:
+        return isinstance(value, tuple) and bool(value) and all(isinstance(v, str) for v in value)
     if isinstance(kind, UnionType):
         return any(_fits(value, each) for each in get_args(kind))
     # A boolean is an int to Python, not to us.

@@ -13,12 +13,13 @@ from softmask.card import Facts, write_card
 from softmask.checkpoint import file_of, read_content
 from softmask.config import ModelConfig
 from softmask.errors import InputError
+from softmask.finetuned import MATCHING
 from softmask.inspection import known_kind, renamed
 from softmask.kinds import MADE_OF, NOTE, Kind
 from softmask.load_report import LoadReport
 from softmask.model import SoftMask
 from softmask.renames import State
-from softmask.runs import SHARED, config_of_run, is_run, read_settings
+from softmask.runs import config_of_run, is_run, read_settings
 from softmask.sharing import Parts, write_folder
 from softmask.sizes import Named, config_of, read_sizes, usual_heads
 from softmask.skeleton import check
@@ -119,11 +120,12 @@ def _write_folder(
     if "matcher.weight" not in state:
         raise InputError(
             f"'{source.path}' ({source.kind.title}) has no matching head, which a model to share "
-            f"needs: give --output X.safetensors, which --model.init_args.init_from reads."
+            f"needs: give --output X.safetensors, which --model.init_args.init_from reads. A "
+            f"run of VQA or NLVR2 becomes a folder by `softmask weights export`."
         )
     config = _config(state, source, heads)
     facts = Facts(source.path.stem, _origin(source), license=license)
-    shared = {k: v for k, v in state.items() if k.startswith(SHARED)}
+    shared = {k: v for k, v in state.items() if k.startswith(MATCHING)}
     pieces = load_tokenizer(tokenizer)
     write_folder(output, Parts(str(source.path), config, shared, pieces, write_card(facts)))
     SoftMask.from_pretrained(output)  # whoever gets it can load it

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from softmask.checkpoint import CHECKPOINT_KEY
 from softmask.renames import State, from_albef, from_bert, from_vit, is_albef
 
 LAVIS = (
@@ -55,7 +56,7 @@ def recognise(
 
 def _ours(beside: Mapping[str, object]) -> Kind:
     """A checkpoint names its task, a converted file what it was made of."""
-    written, made_of = beside.get("softmask"), beside.get(MADE_OF)
+    written, made_of = beside.get(CHECKPOINT_KEY), beside.get(MADE_OF)
     title = "softmask weights"
     if isinstance(written, Mapping):
         title += f" of {written.get('task')}"

@@ -3,37 +3,37 @@
 I images, R texts, E embedding width, V word pieces.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
 import torch
 from huggingface_hub import PyTorchModelHubMixin
-from numpy import stack
-from torch import Tensor, nn
+from torch import Tensor
 
+from softmask.answering import Answered, answered
 from softmask.batches import batches
-from softmask.captions import Captions, listed_texts
+from softmask.captions import listed_texts
 from softmask.card import Facts, write_card
 from softmask.config import ModelConfig
 from softmask.errors import InputError
 from softmask.explain import Explanation, check_layer, explain_words
-from softmask.judged import Judged, join
-from softmask.nn import ImageKeys, Matcher, WordHead
-from softmask.pictures import Picture, listed_pictures, read_picture, resize
+from softmask.judged import Judged, as_many, join
+from softmask.network import Network
+from softmask.pictures import Picture, listed_pictures
 from softmask.runs import is_run, read_run
 from softmask.sharing import Parts, fetch, read_folder, write_folder
-from softmask.tokenizer import SHIPPED, PreTrainedTokenizerBase, load_tokenizer
+from softmask.tokenizer import PreTrainedTokenizerBase
 from softmask.weights import compare
 
 
 class SoftMask(
-    nn.Module,
+    Network,
     PyTorchModelHubMixin,
     library_name="softmask",
     tags=["vision-language", "image-text-retrieval"],
 ):
-    """A backbone, its matching head and, if it was pretrained, its word head.
+    """A backbone with its heads: of matching and words if pretrained, else of its fine-tuned task.
 
     Methods take pictures as paths, PIL images or arrays (see `softmask.pictures`), and give float32
     tensors on the model's device. `from_pretrained` gives the model in eval mode; keep it so.
@@ -44,21 +44,14 @@ class SoftMask(
         card: README.md of the folder that `save_pretrained` writes; a plain one unless given.
     """
 
-    words: WordHead | None
-
     def __init__(
         self,
         config: ModelConfig,
         tokenizer: PreTrainedTokenizerBase | None = None,
         card: str | None = None,
     ) -> None:
-        super().__init__()
-        self.config, self.card = config, card or write_card(Facts("SoftMask"))
-        self.backbone = config.build()
-        self.matcher = Matcher(config.text.width)
-        self.words = WordHead(config.text.width, config.text.vocab_size) if config.words else None
-        self.captions = Captions(tokenizer or load_tokenizer(SHIPPED), config.captions)
-        self.captions.check(config.text.vocab_size, config.text.max_positions)
+        super().__init__(config, tokenizer)
+        self.card = card or write_card(Facts("SoftMask"))
 
     @classmethod
     def of_parts(cls, parts: Parts) -> Self:
@@ -125,9 +118,10 @@ class SoftMask(
     @torch.no_grad()
     def embed_images(self, images: Picture | Sequence[Picture], batch_size: int = 32) -> Tensor:
         """Unit features in the shared space, (I, E); their products are cosine similarities."""
+        self.matching()
         pictures = listed_pictures(images)
         parts = [
-            self.backbone.encode_image(self._pixels(part))[1]
+            self.backbone.encode_image(self.pixels(part))[1]
             for part in batches(pictures, batch_size)
         ]
         return torch.cat(parts)
@@ -135,8 +129,9 @@ class SoftMask(
     @torch.no_grad()
     def embed_texts(self, texts: str | Sequence[str], batch_size: int = 256) -> Tensor:
         """Unit features in the shared space, (R, E)."""
+        self.matching()
         parts = [
-            self.backbone.encode_text(*self._tokens(part))[1]
+            self.backbone.encode_text(*self.tokens(part))[1]
             for part in batches(listed_texts(texts), batch_size)
         ]
         return torch.cat(parts)
@@ -167,18 +162,81 @@ class SoftMask(
         Raises:
             InputError: neither as many, nor one.
         """
-        pictures, captions = listed_pictures(images), listed_texts(texts)
-        if len(captions) == 1:
-            captions = captions * len(pictures)
-        if len(pictures) not in (1, len(captions)):
+        self.matching()
+        pictures = listed_pictures(images)
+        captions = as_many(listed_texts(texts), len(pictures))
+        seen = self.seen([(picture,) for picture in pictures], captions, batch_size)
+        return join(map(self.judged, seen))
+
+    @torch.no_grad()
+    def answer(
+        self,
+        images: Picture | Sequence[Picture],
+        questions: str | Sequence[str],
+        top: int = 1,
+        batch_size: int = 32,
+    ) -> Answered:
+        """Answer questions about images, if the model was fine-tuned for that (VQA).
+
+        Args:
+            images: as many as questions, or one for all.
+            questions: as many as images, or one for all.
+            top: likeliest answers to name of each question.
+            batch_size: questions answered at once.
+
+        Returns:
+            Answers of the model's list and their probabilities: among those that a decoder judged
+            whole, or of each on its own where answers are classes.
+
+        Raises:
+            InputError: the model answers no questions, or counts do not fit.
+        """
+        answers = self.config.answers
+        if answers is None:
             raise InputError(
-                f"{len(pictures)} images are given with {len(captions)} texts: give as many of "
-                f"each, or one of either."
+                "This model answers no questions: give a run of VqaTask or VqaClassTask, or a "
+                "folder that `softmask weights export` made of one."
             )
-        if len(pictures) == 1:
-            return join(self._judge_one(pictures[0], captions, batch_size))
-        pairs = list(zip(pictures, captions, strict=True))
-        return join(self._judge(part) for part in batches(pairs, batch_size))
+        if top < 1:
+            raise InputError(f"top is {top}: give 1 or more answers to name.")
+        pictures = listed_pictures(images)
+        asked = as_many(listed_texts(questions), len(pictures), "questions")
+        seen = self.seen([(picture,) for picture in pictures], asked, batch_size)
+        return answered((self.ranked(one, answers) for one in seen), answers.listed, top)
+
+    @torch.no_grad()
+    def verify(
+        self,
+        left: Picture | Sequence[Picture],
+        right: Picture | Sequence[Picture],
+        statements: str | Sequence[str],
+        batch_size: int = 32,
+    ) -> Tensor:
+        """Probability that a statement is true of two images, (pairs,), if fine-tuned (NLVR2).
+
+        Args:
+            left: the first image of each pair; as many as statements, or one for all.
+            right: the second, as many as the first.
+            statements: as many as pairs, or one for all.
+            batch_size: statements judged at once.
+
+        Raises:
+            InputError: the model judges no statements, or counts do not fit.
+        """
+        if not self.config.truth:
+            raise InputError(
+                "This model judges no statements about two images: give a run of Nlvr2Task, or a "
+                "folder that `softmask weights export` made of one."
+            )
+        sides = listed_pictures(left), listed_pictures(right)
+        if len(sides[0]) != len(sides[1]):
+            raise InputError(
+                f"{len(sides[0])} left images are given with {len(sides[1])} right ones: give as "
+                f"many of each."
+            )
+        pairs = list(zip(*sides, strict=True))
+        said = as_many(listed_texts(statements), len(pairs), "statements")
+        return torch.cat([self.truth(seen) for seen in self.seen(pairs, said, batch_size)])
 
     def explain(self, image: Picture, text: str, layer: int | None = None) -> Explanation:
         """Show where each word of a text looks: Grad-CAM of the matching score, as in training.
@@ -194,17 +252,18 @@ class SoftMask(
         Raises:
             InputError: there is no such layer, or the text has no word.
         """
+        matcher = self.matching()
         layer = self.config.mask_layer if layer is None else layer
         check_layer(layer, self.config.fusion.layers)
-        ids, mask = self._tokens([text])
+        ids, mask = self.tokens([text])
         words = self.captions.words(text)
         places = torch.arange(ids.shape[1], device=ids.device)
         pieces = torch.stack([(places >= w.start) & (places < w.stop) for w in words])
         found = explain_words(
             self.backbone,
-            self.matcher,
+            matcher,
             layer,
-            image=self._pixels([image]),
+            image=self.pixels([image]),
             input_ids=ids,
             mask=mask,
             pieces=pieces[None],
@@ -212,37 +271,3 @@ class SoftMask(
         )
         maps = torch.unflatten(found.maps[0], 1, self.backbone.image.grid)
         return Explanation([w.text for w in words], maps, float(found.plain[0]), found.masked[0])
-
-    def _judge_one(
-        self, picture: Picture, texts: Sequence[str], batch_size: int
-    ) -> Iterator[Judged]:
-        """One picture is encoded and projected once."""
-        tokens, feature = self.backbone.encode_image(self._pixels([picture]))
-        keys = self.backbone.project(tokens)
-        for part in batches(texts, batch_size):
-            yield self._compare(part, keys, feature)
-
-    def _judge(self, pairs: Sequence[tuple[Picture, str]]) -> Judged:
-        tokens, features = self.backbone.encode_image(self._pixels([image for image, _ in pairs]))
-        return self._compare([text for _, text in pairs], self.backbone.project(tokens), features)
-
-    def _compare(self, texts: Sequence[str], keys: ImageKeys, image: Tensor) -> Judged:
-        ids, mask = self._tokens(texts)
-        states, text = self.backbone.encode_text(ids, mask)
-        logits: Tensor = self.matcher(self.backbone.match_state(states, mask, keys))
-        return Judged(logits.softmax(dim=1)[:, 1], (image * text).sum(dim=1))
-
-    def _pixels(self, pictures: Sequence[Picture]) -> Tensor:
-        """Resize as evaluation does and stack, (I, 3, H, W) uint8."""
-        size = self.config.image.image_size
-        squares = stack([resize(read_picture(picture), size) for picture in pictures])
-        return torch.from_numpy(squares).permute(0, 3, 1, 2).to(self._device)
-
-    def _tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
-        """Ids and mask, both (R, L)."""
-        ids, mask = self.captions.encode(texts)
-        return ids.to(self._device), mask.to(self._device)
-
-    @property
-    def _device(self) -> torch.device:
-        return self.backbone.temperature.device

@@ -2,8 +2,8 @@
 
 `softmask fit|validate|test|predict` are Lightning's, see `softmask.cli`. `softmask data ...`
 prepares data, `softmask weights ...` reads, converts and shares weights; `softmask explain`,
-`score`, `embed` and `search` ask a model and import no Lightning for it. A user's mistake ends with
-one paragraph and exit code 1.
+`score`, `embed`, `search` and `export` ask a model and import no Lightning for it. A user's mistake
+ends with one paragraph and exit code 1. `softmask demo` serves a page that asks.
 """
 
 import os
@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 from softmask.errors import InputError
 
-ASKING = ("explain", "score", "embed", "search")
+ASKING = ("explain", "score", "embed", "search", "export")
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -57,6 +57,10 @@ def _run(given: list[str], args: list[str] | None) -> None:
         import softmask.ask.commands
 
         softmask.ask.commands.main(given)
+    elif verb == "demo":
+        import softmask.web.command
+
+        softmask.web.command.main(given)
     else:
         import softmask.cli
 

@@ -26,7 +26,7 @@ class Ranked(NamedTuple):
     """The best answers of each question, the best first."""
 
     place: Tensor  # (B, K) in the list
-    probability: Tensor  # (B, K) among the K
+    probability: Tensor  # (B, K) among the K; or of each on its own, see `rank_classes`
 
 
 def tokenise(answers: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> AnswerTokens:
@@ -37,6 +37,12 @@ def tokenise(answers: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> Answ
     ids = pad_sequence(rows, batch_first=True, padding_value=int(tokenizer.pad_token_id))
     lengths = torch.tensor([len(row) for row in rows])
     return AnswerTokens(ids, torch.arange(ids.shape[1]) < lengths[:, None])
+
+
+def rank_classes(logits: Tensor) -> Ranked:
+    """All C answers by their probability, each on its own: from logits (B, C)."""
+    probability, place = logits.sigmoid().sort(dim=1, descending=True, stable=True)
+    return Ranked(place, probability)
 
 
 @torch.no_grad()

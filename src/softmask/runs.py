@@ -11,10 +11,11 @@ import yaml  # type: ignore[import-untyped]
 from softmask import __version__
 from softmask.backbone import Backbone
 from softmask.captions import CaptionOptions
-from softmask.card import LICENSE, Facts, write_card
+from softmask.card import LICENSE, Ability, Facts, ability_of, write_card
 from softmask.checkpoint import Content, read_content, read_torch
 from softmask.config import ModelConfig
 from softmask.errors import InputError, first_line
+from softmask.finetuned import MATCHED, FineTuned, fine_tuned
 from softmask.nn import FusionEncoder, ImageEncoder, TextEncoder
 from softmask.renames import State
 from softmask.sharing import Parts
@@ -23,8 +24,6 @@ from softmask.tokenizer import SHIPPED, load_tokenizer
 
 SETTINGS, CHECKPOINTS, REPORT = "config.yaml", "checkpoints", "report.json"
 LAST = "last.ckpt"
-SHARED = ("backbone.", "matcher.", "words.")
-"""What of a task a shared model keeps: no twins, no queue, no heads of other tasks."""
 
 
 class Run(NamedTuple):
@@ -80,28 +79,33 @@ def read_run(folder: Path, checkpoint: str = "best", license: str = LICENSE) -> 
         license: of the weights, for the card.
 
     Raises:
-        InputError: the run cannot be read, or its task has no matching head.
+        InputError: the run cannot be read, or its task is none that a shared model can do.
     """
     run = open_run(folder, checkpoint)
     content = read_content(run.checkpoint)
-    state = {k: v for k, v in content.tensors.items() if k.startswith(SHARED)}
-    if "matcher.weight" not in state:
+    tuned = fine_tuned(_task(run), run.settings, content)
+    state = tuned.kept(content.tensors)
+    if tuned.matches and "matcher.weight" not in state:
         raise InputError(
             f"'{folder}' trained {_task(run)}, which has no matching head, so it is no SoftMask "
             f"model: build its task with softmask.tasks.load_task('{folder}')."
         )
-    config = config_of_run(run.settings, state)
+    config = config_of_run(run.settings, state, tuned)
     tokenizer = load_tokenizer(_text(run.settings).get("tokenizer", SHIPPED))
-    card = write_card(_facts(run, content, license))
+    size = sum(v.numel() for v in state.values())
+    card = write_card(_facts(run, content, size, license, ability_of(config)))
     return Parts(str(run.checkpoint), config, state, tokenizer, card)
 
 
-def config_of_run(settings: Mapping[str, Any], state: State) -> ModelConfig:
+def config_of_run(
+    settings: Mapping[str, Any], state: State, tuned: FineTuned = MATCHED
+) -> ModelConfig:
     """The model that a run trained.
 
     Args:
         settings: of config.yaml.
         state: its weights, of which the sizes are read.
+        tuned: what it was fine-tuned for.
 
     Raises:
         InputError: the backbone is one of the user's own making.
@@ -110,19 +114,19 @@ def config_of_run(settings: Mapping[str, Any], state: State) -> ModelConfig:
     backbone = _plain(model["backbone"], Backbone)
     image = _plain(backbone["image"], ImageEncoder)
     text, fusion = _plain(backbone["text"], TextEncoder), _plain(backbone["fusion"], FusionEncoder)
-    soft_mask, captions = model.get("soft_mask") or {}, _text(settings)
-    options = {k: captions[k] for k in ("max_words", "max_tokens", "sep") if k in captions}
+    soft_mask = model.get("soft_mask") or {}
     named = Named(
         Heads(_image_heads(image), text["heads"], fusion["heads"]),
         image["name"],
         tuple(image["mean"]),
         tuple(image["std"]),
         image.get("reach"),
-        CaptionOptions(**options),
+        _captions(settings, text["max_positions"]),
         soft_mask.get("layer"),
         soft_mask.get("by_max", False),
     )
-    return config_of(read_sizes(state), named, words="words.bias" in state)
+    sizes = tuned.sizes(read_sizes(state))
+    return tuned.config(config_of(sizes, named, words="words.bias" in state))
 
 
 def _plain(given: Mapping[str, Any], kind: type) -> dict[str, Any]:
@@ -148,6 +152,19 @@ def _image_heads(image: Mapping[str, Any]) -> int:
 def _text(settings: Mapping[str, Any]) -> dict[str, Any]:
     """Options of the texts; another data module's may be named otherwise."""
     return dict(settings.get("data", {}).get("init_args", {}).get("text") or {})
+
+
+def _captions(settings: Mapping[str, Any], positions: int) -> CaptionOptions:
+    """How texts are cut in evaluation, where questions may be longer than in training.
+
+    Where settings leave more tokens than the text encoder has positions, no text was that long.
+    """
+    text, data = _text(settings), settings.get("data", {}).get("init_args", {})
+    found: dict[str, Any] = {k: text[k] for k in ("max_words", "max_tokens", "sep") if k in text}
+    longer = {"eval_words": "max_words", "eval_tokens": "max_tokens"}
+    found |= {own: data[name] for name, own in longer.items() if name in data}
+    most = min(found.pop("max_tokens", CaptionOptions.max_tokens), positions)
+    return CaptionOptions(max_tokens=most, **found)
 
 
 def _choose(folder: Path, checkpoint: str) -> Path:
@@ -179,10 +196,9 @@ def _task(run: Run) -> str:
     return str(run.settings["model"].get("class_path", "")).rpartition(".")[2]
 
 
-def _facts(run: Run, content: Content, license: str) -> Facts:
+def _facts(run: Run, content: Content, size: int, license: str, ability: Ability) -> Facts:
     beside = content.beside
     step = int(str(beside.get("global_step", 0)))
-    size = sum(v.numel() for k, v in content.tensors.items() if k.startswith(SHARED))
     hashes = [v["hash"] for v in beside.values() if isinstance(v, dict) and "hash" in v]
     table = {
         "task": f"`{_task(run)}`",
@@ -194,7 +210,7 @@ def _facts(run: Run, content: Content, license: str) -> Facts:
     }
     metrics, tested_on = _metrics(run.folder / REPORT, step)
     settings = yaml.safe_dump(_public(run.settings), sort_keys=False)
-    return Facts(run.folder.resolve().name, table, metrics, tested_on, settings, license)
+    return Facts(run.folder.resolve().name, table, metrics, tested_on, settings, license, ability)
 
 
 def _metrics(path: Path, step: int) -> tuple[dict[str, float], str]:

@@ -34,7 +34,8 @@ class Parts(NamedTuple):
 def write_folder(folder: Path, parts: Parts) -> None:
     """Write a model's pieces."""
     folder.mkdir(parents=True, exist_ok=True)
-    state = {name: tensor.detach().contiguous() for name, tensor in parts.state.items()}
+    # Cloned: safetensors takes no two names of one tensor, which two images' layers have.
+    state = {name: tensor.detach().clone().contiguous() for name, tensor in parts.state.items()}
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
     (folder / CONFIG).write_text(json.dumps(parts.config.to_dict(), indent=2) + "\n")
     parts.tokenizer.save_pretrained(folder)

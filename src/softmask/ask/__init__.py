@@ -1,1 +1,1 @@
-"""A model asked from the command line: `softmask explain`, `score`, `embed` and `search`."""
+"""A model asked from the command line: `softmask explain`, `score`, `embed`, `search`, `export`."""

@@ -4,6 +4,7 @@ from jsonargparse import auto_cli
 
 from softmask.ask.embed import embed
 from softmask.ask.explain import explain
+from softmask.ask.export import export
 from softmask.ask.score import score
 from softmask.ask.search import search
 
@@ -12,13 +13,13 @@ def main(args: list[str]) -> None:
     """Run a subcommand.
 
     Args:
-        args: explain, score, embed or search, and what follows.
+        args: explain, score, embed, search or export, and what follows.
 
     Raises:
         InputError: if the user's input cannot be used.
     """
     auto_cli(
-        {"explain": explain, "score": score, "embed": embed, "search": search},
+        {"explain": explain, "score": score, "embed": embed, "search": search, "export": export},
         args=args,
         as_positional=False,
         prog="softmask",

@@ -31,11 +31,20 @@ def open_model(source: str, checkpoint: str, device: str, dtype: DType) -> Opene
         dtype: of its weights.
 
     Raises:
-        InputError: there is no such model or device.
+        InputError: there is no such model or device, or it does not match pictures and texts.
     """
     place = _check(device)
     model = SoftMask.from_pretrained(source, checkpoint=checkpoint)
+    model.matching()
     return Opened(model.to(device=place, dtype=getattr(torch, dtype)), fingerprint(model))
+
+
+def open_any(source: str, checkpoint: str, device: str, dtype: DType) -> SoftMask:
+    """Load a model of any task, as `open_model` does one that matches."""
+    kind: torch.dtype = getattr(torch, dtype)
+    return SoftMask.from_pretrained(
+        source, checkpoint=checkpoint, device=_check(device), dtype=kind
+    )
 
 
 def fingerprint(model: SoftMask) -> str:

@@ -14,13 +14,14 @@ from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
 
 from softmask.backbone import Backbone
+from softmask.checkpoint import CHECKPOINT_KEY
 from softmask.errors import InputError
 from softmask.nn.sharded import whole
 from softmask.optim import Optim
 from softmask.renames import State
 from softmask.strategy import FullyShardedStrategy
 from softmask.tasks.finite import FiniteGuard
-from softmask.tasks.starting import CHECKPOINT_KEY, refuse_other, warn_of_unfilled
+from softmask.tasks.starting import refuse_other, warn_of_unfilled
 from softmask.weights import load_weights
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from softmask.answers import Asked, answer_scores, read_answers
 from softmask.backbone import Backbone
 from softmask.batch import QuestionBatch
+from softmask.checkpoint import CHECKPOINT_KEY, LISTED
 from softmask.errors import InputError
 from softmask.optim import Optim
 from softmask.ranking import Ranked
@@ -63,6 +64,11 @@ class QuestionTask(TaughtTask):
         mask = batch["attention_mask"]
         keys = backbone.project(backbone.image(batch["image"]))
         return backbone.fuse(backbone.text(batch["input_ids"], mask), mask, keys)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep the list with the weights: a model that is shared needs it."""
+        super().on_save_checkpoint(checkpoint)
+        checkpoint[CHECKPOINT_KEY][LISTED] = self.answers
 
     def on_validation_epoch_start(self) -> None:
         """Forget what was collected."""

@@ -6,11 +6,9 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import nn
 
+from softmask.checkpoint import CHECKPOINT_KEY
 from softmask.errors import InputError
 from softmask.weights import LoadReport, compare
-
-CHECKPOINT_KEY = "softmask"
-"""Of what a task says of itself in its checkpoints: its name and its groups of parameters."""
 
 
 def refuse_other(

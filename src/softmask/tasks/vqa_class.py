@@ -16,7 +16,7 @@ from softmask.losses import distilled_answers
 from softmask.metrics import agreement, comparable, normalise_answer
 from softmask.nn import ClassHead
 from softmask.optim import Optim
-from softmask.ranking import Ranked
+from softmask.ranking import Ranked, rank_classes
 from softmask.tasks.objective import Distillation
 from softmask.tasks.question import QuestionTask
 
@@ -107,6 +107,4 @@ class VqaClassTask(QuestionTask):
     @torch.no_grad()
     def rank(self, batch: QuestionBatch) -> Ranked:
         """All answers by their probability, each on its own."""
-        logits = self.head(self.first_state(self.backbone, batch))
-        probability, place = logits.sigmoid().sort(dim=1, descending=True)
-        return Ranked(place, probability)
+        return rank_classes(self.head(self.first_state(self.backbone, batch)))

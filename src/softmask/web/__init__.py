@@ -1,0 +1,1 @@
+"""A local page that asks models: `softmask demo`. Plain forms and HTML, without scripts."""

@@ -1,0 +1,190 @@
+"""`softmask demo` in a real Chromium: searched, clicked, typed at, given bad files."""
+
+import os
+from pathlib import Path
+
+import browser
+import pytest
+from asked import ANSWERS, write_model, write_pictures
+from axe_playwright_python.sync_playwright import Axe
+
+pytestmark = pytest.mark.skipif(
+    browser.found() is None and not os.environ.get("CI"),
+    reason="THE PAGE IS NOT TESTED IN A BROWSER: `make browser` installs Chromium",
+)
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pictures") / "them"
+    write_pictures(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def address(pictures, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("served")
+    models = {
+        "model": write_model(folder / "model"),
+        "vqa": write_model(folder / "vqa", 3, answers=ANSWERS),
+        "nlvr2": write_model(folder / "nlvr2", 3, truth=True),
+    }
+    flags = [f"--{name}={path}" for name, path in models.items()]
+    with browser.served([*flags, f"--images={pictures}", "--upload_mb=1"], folder / "out") as at:
+        yield at
+
+
+@pytest.fixture(scope="module")
+def chromium():
+    assert browser.found(), "no Chromium: `make browser` installs it"
+    with browser.browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def page(chromium, address):
+    """A page that complains of anything that it cannot load, and of what is not ours."""
+    context = chromium.new_context(base_url=address)
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    wrong, asked = [], []
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.on("console", lambda said: wrong.append(said.text) if "Policy" in said.text else None)
+    page.on("request", lambda request: asked.append(request.url))
+    yield page
+    context.close()
+    assert wrong == []
+    assert [url for url in asked if not url.startswith((address, "data:"))] == []
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """Where screenshots go: $SCREENSHOTS keeps them."""
+    folder = Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("screenshots"))
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def search(page, text="a red square"):
+    page.goto("/")
+    page.get_by_label("Description").fill(text)
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name=f"Pictures for “{text}”").wait_for()
+
+
+def loaded(image):
+    image.scroll_into_view_if_needed()
+    return image.evaluate("i => i.decode().then(() => i.naturalWidth)")
+
+
+def test_the_page_loads_and_a_query_shows_pictures(page, photos):
+    page.goto("/")
+    assert page.title() == "Search - softmask"
+    assert page.get_by_role("heading", level=1).inner_text() == "Search"
+    search(page)
+    hits = page.get_by_role("listitem").get_by_role("img")
+    assert hits.count() == 10
+    assert all(loaded(hits.nth(n)) == 48 for n in range(10))
+    assert hits.first.get_attribute("alt").startswith("Hit 1: ")
+    browser.photograph(page, photos, "search")
+
+
+def test_a_click_on_a_word_shows_its_map(page, photos):
+    search(page)
+    page.get_by_role("listitem").get_by_role("link").nth(4).click()
+    shown = page.locator(".words figure:visible")
+    assert shown.locator("figcaption").inner_text().startswith("whole sentence")
+    maps = {}
+    for word in ("red", "square"):
+        page.get_by_text(word, exact=True).first.click()
+        assert shown.count() == 1
+        assert shown.locator("figcaption b").inner_text() == word
+        image = shown.get_by_role("img")
+        assert f"“{word}” looks most at" in image.get_attribute("alt")
+        assert loaded(image) > 0
+        assert "/picture/f" in image.evaluate("i => getComputedStyle(i).backgroundImage")
+        assert image.bounding_box()["width"] > 200
+        maps[word] = image.screenshot()
+    assert maps["red"] != maps["square"]
+    for width in browser.WIDTHS.values():
+        page.set_viewport_size({"width": width, "height": 900})
+        label = page.locator(".words label").last.bounding_box()
+        assert label["height"] < 50
+        assert image.bounding_box()["y"] >= label["y"] + label["height"]
+    browser.photograph(page, photos, "words")
+
+
+def test_words_are_chosen_by_keys_alone(page):
+    search(page)
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.closest('figure') !== null"):
+            break
+    page.keyboard.press("Enter")
+    page.get_by_role("radio").first.wait_for()
+    for _ in range(20):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.type") == "radio":
+            break
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowRight")
+    assert page.locator(".words figure:visible b").inner_text() == "red"
+    outline = "getComputedStyle(document.activeElement.nextElementSibling).outlineStyle"
+    assert page.evaluate(outline) == "solid"
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [(b"no picture", "not a picture that can be read"), (bytes(3_000_000), "may have 1 MiB")],
+    ids=["another type", "too large"],
+)
+def test_a_bad_upload_shows_a_clear_message(page, photos, data, words):
+    page.goto("/words")
+    page.get_by_label("Text").fill("a red square")
+    chosen = {"name": "mine.png", "mimeType": "image/png", "buffer": data}
+    page.get_by_label("Picture", exact=True).set_input_files(chosen)
+    page.get_by_role("button", name="Show").click()
+    alert = page.get_by_role("alert")
+    assert words in alert.inner_text()
+    assert alert.bounding_box()["y"] < 900  # seen without scrolling
+    browser.photograph(page, photos, f"refused-{len(data)}")
+
+
+def test_a_question_and_then_another_about_the_same_picture(page, pictures, photos):
+    page.goto("/question")
+    page.get_by_label("Picture", exact=True).set_input_files(pictures / "03.png")
+    page.get_by_label("Question").fill("What color is it?")
+    page.keyboard.press("Enter")
+    page.get_by_role("heading", name="What color is it?").wait_for()
+    answers = page.locator(".answer li")
+    assert answers.count() == 5
+    assert set(answers.all_inner_texts()[0].split()) & set(ANSWERS.listed)
+    page.get_by_label("Question").fill("Is it red?")
+    page.get_by_role("button", name="Ask").click()
+    page.get_by_role("heading", name="Is it red?").wait_for()
+    assert loaded(page.get_by_alt_text("The picture chosen before")) == 48
+    browser.photograph(page, photos, "question")
+
+
+def test_a_statement_about_two_pictures(page, pictures, photos):
+    page.goto("/statement")
+    page.get_by_label("Left picture").set_input_files(pictures / "00.png")
+    page.get_by_label("Right picture").set_input_files(pictures / "05.png")
+    page.get_by_label("Statement").fill("both pictures are red")
+    page.keyboard.press("Enter")
+    page.get_by_text("True with probability").wait_for()
+    browser.photograph(page, photos, "statement")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    "path",
+    ["/search", "/search?text=red", "/words?of=f1&text=a+red+square", "/question", "/statement",
+     "/words?of=f99&text=a", "/none"],
+)  # fmt: skip
+def test_no_rule_of_accessibility_is_broken(page, path, scheme):
+    """By axe-core: labels, alternative texts, contrast, names of regions."""
+    page.emulate_media(color_scheme=scheme)
+    page.goto(path)
+    found = Axe().run(page)
+    assert found.violations_count == 0, found.generate_report()
