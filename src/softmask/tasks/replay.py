@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -91,7 +91,7 @@ class Replay:
         self.now = None
         if key not in self.recordings:
             if self.seen[key] <= SEEN or len(self.recordings) >= MOST:
-                return cast(Tensor, self.plain_step(batch, batch_idx))
+                return self.plain_step(batch, batch_idx)
             self.recordings[key] = self._record(batch, batch_idx)
         graph, self.now = self.recordings[key]
         for name, value in _tensors(batch).items():
@@ -122,7 +122,7 @@ class Replay:
         """Forward and backward; what the host would do is noted instead."""
         made = Recording(batch)
         with _noted(self.task, made):
-            loss = cast(Tensor, self.plain_step(batch, batch_idx))
+            loss = self.plain_step(batch, batch_idx)
         with torch.autocast(loss.device.type, enabled=False):
             loss.backward()  # type: ignore[no-untyped-call]
         made.loss = loss.detach()
