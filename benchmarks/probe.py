@@ -128,7 +128,7 @@ def _look(model: SoftMask, part: Sequence[Pair]) -> Looked:
     tokens = model.captions.encode([pair.caption for pair in part])
     return look(
         model.backbone,
-        model.matcher,
+        model.matching(),
         model.config.mask_layer,
         image=pixels.permute(0, 3, 1, 2).to(device),
         input_ids=tokens.input_ids.to(device),
@@ -185,7 +185,7 @@ def _ask(
         ids, mask = model.captions.encode([captions[place] for place in places.tolist()])
         states, _ = model.backbone.encode_text(ids.to(device), mask.to(device))
         keys = model.backbone.fusion.soften(looked.keys, keep)
-        logits: Tensor = model.matcher(model.backbone.match_state(states, mask.to(device), keys))
+        logits: Tensor = model.matching()(model.backbone.match_state(states, mask.to(device), keys))
         return logits.softmax(dim=1)[:, 1].cpu()
 
     own = torch.arange(start, start + len(part))
