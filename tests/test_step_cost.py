@@ -1,6 +1,7 @@
 """What a step costs, counted: no clock, no GPU. The budgets are formulas of the shapes alone."""
 
 import contextlib
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ WIDTH, LAYERS, PATCHES, PATCH, TOKENS, VOCABULARY, EMBED, QUEUE = (
     *(30, 30522, 256, 65536),
 )
 ROWS = 8
+PAGE = Path(__file__).parent.parent / "docs" / "performance.md"
 
 
 def batch(size: int, rows: int, device: str, *, own_words: bool) -> PretrainBatch:
@@ -106,6 +108,22 @@ def test_words_that_share_their_draw_cost_no_pass(full):
     assert found > 0.75 * budget(passes=5)
 
 
+@pytest.mark.parametrize(
+    ("said", "soft_mask", "own_words"),
+    [
+        ("`conf/pretrain.yaml`", SoftMasking(), False),
+        ("the same, a masked text of its own for MLM", SoftMasking(), True),
+        ("that, with soft masks on pairs alone", SoftMasking(negatives=False), True),
+        ("`conf/overlay/albef.yaml`", SoftMasking(weight=0.0), True),
+    ],
+)
+def test_the_page_says_what_steps_cost(full, monkeypatch, said, soft_mask, own_words):
+    monkeypatch.setattr(full, "soft_mask", soft_mask)
+    given = batch(256, ROWS, "meta", own_words=own_words)
+    found = flops(lambda: full.training_step(given, 0).backward()) / 1e9
+    assert f"| {said} | {found:.1f} |" in PAGE.read_text()
+
+
 def test_grad_cam_costs_at_most_four_layers_and_back(full):
     given = batch(256, ROWS, "meta", own_words=False)
     states = torch.zeros(ROWS, TOKENS, WIDTH, device="meta")
@@ -114,6 +132,7 @@ def test_grad_cam_costs_at_most_four_layers_and_back(full):
     mask = given["attention_mask"]
     found = flops(lambda: full.word_maps(states, mask, keys))
     assert 0.5 * cam_budget() < found <= 4.1e9
+    assert f"| Grad-CAM in one of them | {found / 1e9:.1f} |" in PAGE.read_text()
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from softmask.callbacks import (
     DroppedSamples,
     GroundingPanels,
     LastCheckpoint,
+    MatmulPrecision,
     NegativePanels,
     PairScores,
     Performance,
@@ -59,6 +60,7 @@ class SoftMaskCLI(LightningCLI):
         parser.add_lightning_class_args(UpdateNorm, "updates")
         parser.add_lightning_class_args(RunBoard, "board")
         parser.add_lightning_class_args(Blocks, "blocks")
+        parser.add_lightning_class_args(MatmulPrecision, "matmul")
         parser.add_lightning_class_args(DroppedSamples, "dropped")
         parser.add_lightning_class_args(RunReport, "report")
         parser.add_lightning_class_args(SoftMaskPanels, "panels")

@@ -1,10 +1,11 @@
-"""Callbacks: where to go on from, how blocks run, speed, results, pictures, scores on disk."""
+"""Callbacks: where to go on from, how things run, speed, results, pictures, scores on disk."""
 
 from softmask.callbacks.blocks import Blocks
 from softmask.callbacks.board import RunBoard
 from softmask.callbacks.dropped import DroppedSamples
 from softmask.callbacks.folder import run_folder, run_path
 from softmask.callbacks.last import LastCheckpoint, find_last
+from softmask.callbacks.matmul import MatmulPrecision
 from softmask.callbacks.negatives import NegativePanels
 from softmask.callbacks.page import RunPage
 from softmask.callbacks.panels import GroundingPanels, SoftMaskPanels
@@ -21,6 +22,7 @@ __all__ = [
     "DroppedSamples",
     "GroundingPanels",
     "LastCheckpoint",
+    "MatmulPrecision",
     "NegativePanels",
     "PairScores",
     "Performance",
