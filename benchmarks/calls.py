@@ -7,8 +7,9 @@ from typing import Any
 from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 
-WAITING = ("_local_scalar_dense", "item", "nonzero", "masked_select")
-"""Calls for whose answer the host waits; `multinomial` waits inside of its kernel too, on CUDA."""
+WAITING = ("_local_scalar_dense", "item", "nonzero", "masked_select", "lift_fresh")
+"""Calls for whose answer the host waits: `lift_fresh` brings Python's values, which a GPU fetches
+before the host may go on; `multinomial` waits inside of its kernel too, on CUDA."""
 
 
 class Calls(TorchDispatchMode):  # type: ignore[no-untyped-call]

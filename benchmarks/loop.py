@@ -15,7 +15,7 @@ from softmask.batch import PretrainBatch
 from softmask.tasks import PretrainTask
 
 
-def overhead(row: Row, size: StepSize, steps: int = 40, warmup: int = 10) -> dict[str, float]:
+def overhead(row: Row, size: StepSize, steps: int = 20, warmup: int = 6) -> dict[str, float]:
     """Milliseconds of the same step in a plain loop and under the Trainer, in turns, twice.
 
     Args:

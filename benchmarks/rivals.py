@@ -76,11 +76,12 @@ class Ours:
         kind: type[PretrainTask] = Alone,
     ) -> None:
         torch.manual_seed(0)
-        self.task = kind(
-            size.backbone(),
-            contrast=Contrast(**{"queue_size": size.queue, **contrast}),
-            soft_mask=SoftMasking(weight=soft_mask, layer=size.mapped),
-        )
+        with torch.device(device):  # where three hundred million draws take no time
+            self.task = kind(
+                size.backbone(),
+                contrast=Contrast(**{"queue_size": size.queue, **contrast}),
+                soft_mask=SoftMasking(weight=soft_mask, layer=size.mapped),
+            )
         self.task.trainer = L.Trainer(
             accelerator="cpu", devices=1, logger=False, enable_checkpointing=False
         )
@@ -143,7 +144,8 @@ class Lavis:
         torch.manual_seed(0)
         batch = examples(size, device, own_draw=True)
         tokens = peer.Ready(batch["input_ids"], batch["attention_mask"])
-        self.model = peer.build(size, folder, tokens).to(device)
+        with torch.device(device):
+            self.model = peer.build(size, folder, tokens).to(device)
         self.optimizer = peer.optimizer(self.model)
         # It ramps alpha up over two epochs: here it is past them.
         self.samples = {

@@ -56,6 +56,8 @@ RATIOS = {
 }
 MISSING = "not measured"
 Result = dict[str, Any]
+Timed = tuple[dict[str, Result], dict[str, list[float]]]
+"""What is to be known of each rival, and the seconds of its steps, by name."""
 
 
 def main(
@@ -90,25 +92,41 @@ def main(
         """A machine may be taken away before all is measured."""
         file.write_text(json.dumps({**about, **found}, indent=1) + "\n")
 
-    found = measure(chosen, rounds, peer.where(), write)
+    more: Result = {}
     if preset == "gpu" and not compiled:
-        found |= _more(chosen[0].rows, chosen[0].size, lambda more: write({**found, **more}))
+        for name, ask in _questions(chosen[0].rows, chosen[0].size).items():
+            more |= _answered(name, ask)
+            write(more)
+    found = measure(chosen, rounds, peer.where(), lambda found: write({**more, **found}))
     print(report({**about, **found}, GOALS[preset]))
     print(f"written to {file}")
 
 
-def _more(rows: Mapping[str, Row], size: StepSize, keep: Callable[[Result], None]) -> Result:
+def _questions(rows: Mapping[str, Row], size: StepSize) -> dict[str, Callable[[], object]]:
     """What only a GPU can tell beside speed."""
     plain, replayed = rows["softmask"], rows["softmask/replayed"]
-    fp32 = replace(plain, precision=nullcontext)
-    found: Result = {"replay": replay_difference(plain, replace(size, batch=16))}
-    found["losses"] = agreement(
-        {"fp32": fp32, "tf32": replace(plain, precision=tf32), "bf16": plain}, size
-    )
-    keep(found)
-    found["lightning"] = {"plain": overhead(plain, size), "replayed": overhead(replayed, size)}
-    keep(found)
-    return found
+    ways = {
+        "fp32": replace(plain, precision=nullcontext),
+        "tf32": replace(plain, precision=tf32),
+        "bf16": plain,
+    }
+    return {
+        "replay": lambda: replay_difference(plain, replace(size, batch=16)),
+        "losses": lambda: agreement(ways, size),
+        "lightning": lambda: overhead(plain, size),
+        "lightning/replayed": lambda: overhead(replayed, size),
+    }
+
+
+def _answered(name: str, ask: Callable[[], object]) -> Result:
+    """Ask, and let what fails not take the rest with it."""
+    try:
+        answer = ask()
+    except (RuntimeError, torch.OutOfMemoryError) as error:
+        print(f"{name} failed: {error}", flush=True)
+        return {}
+    print(f"{name}: {answer}", flush=True)
+    return {name: answer}
 
 
 def measure(
@@ -123,32 +141,44 @@ def measure(
         chosen: whom to race, a plan for each batch.
         rounds: that count; the plan's if None.
         lavis: where LAVIS lies; None leaves its rows out.
-        keep: is given what was found, again after each batch.
+        keep: is given what was found, again after each batch, on a GPU after each rival.
 
     Returns:
         Rows by batch and name, and ratios by batch; None where nothing was measured.
     """
     if chosen[0].device == "cpu":
         torch.set_num_threads(1)
-    found: Result = {"lavis": lavis is not None, "batches": []}
+    found: Result = {"lavis": lavis is not None}
+    timed: dict[StepSize, Timed] = {plan.size: ({}, {}) for plan in chosen}
+    asked: dict[StepSize, dict[str, None]] = {plan.size: {} for plan in chosen}
     for plan in chosen:
         plan = replace(plan, rounds=rounds or plan.rounds)
-        found["batches"].append(_measure(plan, lavis))
-        first = found["batches"][0]
-        found |= {"rounds": first["rounds"], **first["ratios"]}
-        keep(found)
+        asked[plan.size] |= dict.fromkeys(plan.rows)
+
+        def add(part: Timed, size: StepSize = plan.size, rounds: int = plan.rounds) -> None:
+            timed[size][0].update(part[0])
+            timed[size][1].update(part[1])
+            found["batches"] = [_batch(size, asked[size], *timed[size]) for size in asked]
+            found.update({"rounds": rounds, **found["batches"][0]["ratios"]})
+            keep(found)
+
+        rows = {name: row for name, row in plan.rows.items() if lavis or not row.lavis}
+        own = replace(plan, rows=rows)
+        add(alone(own, lavis, add) if plan.device == "cuda" else together(own, lavis))
     return found
 
 
-def _measure(plan: Plan, lavis: Path | None) -> Result:
-    rows = {name: row for name, row in plan.rows.items() if lavis or not row.lavis}
-    race_them = alone if plan.device == "cuda" else together
-    found, taken = race_them(replace(plan, rows=rows), lavis)
+def _batch(
+    size: StepSize,
+    asked: Mapping[str, None],
+    found: Mapping[str, Result],
+    taken: Mapping[str, list[float]],
+) -> Result:
+    rows = {n: {k: v for k, v in row.items() if k != "parameters"} for n, row in found.items()}
     return {
-        "size": vars(plan.size),
-        "rounds": plan.rounds,
-        "parameters": {name: row.pop("parameters") for name, row in found.items()},
-        "rows": {**dict.fromkeys(plan.rows), **found},
+        "size": vars(size),
+        "parameters": {name: row["parameters"] for name, row in found.items()},
+        "rows": {**dict.fromkeys(asked), **rows},
         "ratios": {
             name: round(ratio(taken, *pair), 3) if set(pair) <= set(taken) else None
             for name, pair in RATIOS.items()
@@ -156,12 +186,8 @@ def _measure(plan: Plan, lavis: Path | None) -> Result:
     }
 
 
-def together(plan: Plan, lavis: Path | None) -> tuple[dict[str, Result], dict[str, list[float]]]:
-    """Race all rivals in turns, so that a busy machine slows all alike.
-
-    Returns:
-        What is to be known of each, and the seconds of its steps, by name.
-    """
+def together(plan: Plan, lavis: Path | None) -> Timed:
+    """Race all rivals in turns, so that a busy machine slows all alike."""
     rivals = {name: row.build(plan.size, lavis, plan.device) for name, row in plan.rows.items()}
     compare({name: rival.parameters() for name, rival in rivals.items()}, plan.size)
     taken = race({n: r.step for n, r in rivals.items()}, plan.rounds, plan.clock(), plan.warmup)
@@ -178,8 +204,14 @@ def together(plan: Plan, lavis: Path | None) -> tuple[dict[str, Result], dict[st
     return found, taken
 
 
-def alone(plan: Plan, lavis: Path | None) -> tuple[dict[str, Result], dict[str, list[float]]]:
-    """Time one rival after another, each with the whole memory of the device; see `together`."""
+def alone(plan: Plan, lavis: Path | None, keep: Callable[[Timed], None] = lambda _: None) -> Timed:
+    """Time one rival after another, each with the whole memory of the device; see `together`.
+
+    Args:
+        plan: whom.
+        lavis: where LAVIS lies.
+        keep: is given what was found so far, after each rival.
+    """
     found: dict[str, Result] = {}
     taken: dict[str, list[float]] = {}
     for name, row in plan.rows.items():
@@ -188,6 +220,7 @@ def alone(plan: Plan, lavis: Path | None) -> tuple[dict[str, Result], dict[str, 
             print(f"{plan.size.batch} {name}: {found[name]['step_ms']} ms", flush=True)
         except (RuntimeError, torch.OutOfMemoryError) as error:
             print(f"{plan.size.batch} {name} failed: {error}", flush=True)
+        keep((found, taken))
         gc.collect()
         torch.cuda.empty_cache()
     compare({name: row["parameters"] for name, row in found.items()}, plan.size)
@@ -267,6 +300,7 @@ def _speed(taken: list[float], size: StepSize, device: str) -> dict[str, float |
         "step_ms": round(1000 * seconds, 3),
         "fastest_ms": round(1000 * min(taken), 3),
         "samples_per_s": round(size.batch / seconds, 3),
+        "steps": len(taken),
         "mfu": round(flops / PEAK / 1e12, 4) if device == "cuda" else None,
     }
 

@@ -70,9 +70,7 @@ def itm(logits: Tensor, match: Tensor) -> Tensor:
 
 def match_labels(logits: Tensor, kinds: int) -> Tensor:
     """1 for the first of `kinds` equal parts of the rows, the matched pairs, 0 for the others."""
-    labels = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
-    labels[: len(logits) // kinds] = 1
-    return labels
+    return (torch.arange(len(logits), device=logits.device) < len(logits) // kinds).long()
 
 
 def match_accuracy(logits: Tensor, match: Tensor) -> Tensor:
