@@ -4,15 +4,17 @@ What was not recorded, or not measured in a record, is called so.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from fill_readme import between
 
 ROOT = Path(__file__).parent.parent
-RECORDS = ("step-cpu-small", "step-cpu-full", "step-gpu", "scaling")
+STEPS = ("step-cpu-small", "step-cpu-full", "step-gpu", "step-gpu-compiled")
+RECORDS = (*STEPS, "scaling")
 MISSING = "not measured"
+HEAD = ["", "ms a step", "samples/s", "MFU", "GiB", "CAM", "update", "waits", "calls", "idle"]
 RATIOS = {
     "lavis_over_albef": "LAVIS / ours as ALBEF",
     "lavis_over_softmask": "LAVIS / ours as SoftMask++",
@@ -20,12 +22,17 @@ RATIOS = {
     "masks_over_albef": "ALBEF with soft masks / ALBEF, both ours",
 }
 Record = Mapping[str, Any]
+Rows = Mapping[tuple[int, str], Record]
+"""What was found, by batch and name."""
+Judge = Callable[[Rows, str], str]
+"""Writes a figure of the rows in a way of running."""
 
 
 def filled(page: str, records: Mapping[str, Record]) -> str:
     """Put the records, by name, between the marks of the page."""
-    for name in RECORDS[:3]:
+    for name in STEPS:
         page = between(page, name, steps(records.get(name)))
+    page = between(page, "goals", goals(records))
     page = between(page, "scaling", scaling(records.get("scaling")))
     return between(page, "arithmetic", arithmetic(records.get("scaling")))
 
@@ -44,16 +51,18 @@ def steps(record: Record | None) -> str:
     said = ""
     for batch in record["batches"]:
         size = batch["size"]
-        head = ["", "ms a step", "samples/s", "MFU", "GiB", "CAM", "update", "waits", "calls"]
-        rows = [head] + [[f"`{name}`", *cells(row)] for name, row in batch["rows"].items()]
+        if not any(batch["rows"].values()):
+            said += f"Batch {size['batch']}: {MISSING}.\n\n"
+            continue
+        rows = [HEAD] + [[f"`{name}`", *cells(row)] for name, row in batch["rows"].items()]
         ratios = [["ratio of times", ""]]
-        ratios += [[RATIOS[n], shown(each, "{:.2f}")] for n, each in batch["ratios"].items()]
+        ratios += [[RATIOS[n], f"{each:.2f}"] for n, each in batch["ratios"].items() if each]
         said += (
             f"Width {size['width']}, {size['layers']} + {size['text_layers']} + "
             f"{size['fusion_layers']} layers, {size['image']} pixels, {size['tokens']} tokens, "
             f"queue {size['queue']:,}, batch {size['batch']}; "
             f"{counted(batch, record)} steps each.\n\n"
-            f"{table(rows)}\n{table(ratios)}\n"
+            f"{table(rows)}\n{table(ratios) + chr(10) if ratios[1:] else ''}"
         )
     note = f"{record['note']}\n\n" if "note" in record else ""
     return f"{said}{note}{where(record)}"
@@ -68,7 +77,7 @@ def counted(batch: Record, record: Record) -> str:
 def cells(row: Record | None) -> list[str]:
     """Write the figures of a rival."""
     if row is None:
-        return [MISSING, *[""] * 7]
+        return [MISSING, *[""] * (len(HEAD) - 2)]
     return [
         shown(row["step_ms"], "{:,.0f}"),
         shown(row["samples_per_s"], "{:,.2f}"),
@@ -78,7 +87,64 @@ def cells(row: Record | None) -> list[str]:
         shown(row["update_share"], "{:.1%}"),
         shown(row["host_syncs"], "{:,}"),
         shown(row["calls"], "{:,}"),
+        shown(row.get("idle"), "{:.1%}"),
     ]
+
+
+def goals(records: Mapping[str, Record]) -> str:
+    """Write what was wanted on a GPU beside what was found, everywhere in the fastest way."""
+    found = [records[name] for name in STEPS[2:] if name in records]
+    rows = {
+        (batch["size"]["batch"], name): row
+        for record in found
+        for batch in record["batches"]
+        for name, row in batch["rows"].items()
+        if row
+    }
+    said = [["goal", "wanted", "replayed", "compiled and replayed"]]
+    ways = ("/replayed", "/compiled/replayed")
+    for text, wanted, judge in GOALS:
+        said.append([text, wanted, *(_judged(judge, rows, way) for way in ways)])
+    for way in ("", "/replayed"):
+        asked = [record[f"lightning{way}"] for record in found if f"lightning{way}" in record]
+        share = f"{asked[0]['overhead']:+.0%}" if asked else MISSING
+        text = f"share of Lightning's Trainer, {'replayed' if way else 'eager'}"
+        said.append([text, "<= 2 %", share, ""])
+    return table(said)
+
+
+def _judged(judge: Judge, rows: Rows, way: str) -> str:
+    try:
+        return judge(rows, way)
+    except KeyError:
+        return MISSING
+
+
+def _times(slow: str, fast: str, batch: int = 64) -> Judge:
+    """How many times as long one takes; * in a name stands for the way."""
+
+    def judge(rows: Rows, way: str) -> str:
+        one, other = (rows[batch, name.replace("*", way)]["step_ms"] for name in (slow, fast))
+        return f"{one / other:.2f}"
+
+    return judge
+
+
+def _mfu(batch: int) -> Judge:
+    return lambda rows, way: f"{rows[batch, f'softmask{way}']['mfu']:.1%}"
+
+
+GOALS: tuple[tuple[str, str, Judge], ...] = (
+    ("LAVIS as shipped / ours as ALBEF", ">= 5", _times("lavis", "albef*")),
+    ("LAVIS in bfloat16 / ours as ALBEF", ">= 2", _times("lavis/bf16", "albef*")),
+    ("MFU of SoftMask++, batch 64", ">= 45 %", _mfu(64)),
+    ("MFU of SoftMask++, batch 128", ">= 48 %", _mfu(128)),
+    ("MFU of SoftMask++, batch 256", ">= 50 %", _mfu(256)),
+    ("SoftMask++ / ALBEF, both ours", "<= 1.10", _times("softmask*", "albef*")),
+    ("ALBEF with soft masks / ALBEF, both ours", "<= 1.10", _times("masks*", "albef*")),
+    ("waits of the host", "0", lambda rows, way: f"{rows[64, f'softmask{way}']['host_syncs']}"),
+    ("idle time", "<= 5 %", lambda rows, way: f"{rows[64, f'softmask{way}']['idle']:.1%}"),
+)
 
 
 def shown(value: float | None, form: str) -> str:

@@ -15,7 +15,7 @@ import training
 import yaml
 from fake_lavis import write_lavis
 
-from benchmarks import gpu, peer, precision, presets, rivals, scaling, step
+from benchmarks import gpu, loop, peer, precision, presets, rivals, scaling, step
 from benchmarks.calls import counted
 from benchmarks.sizes import CLASS, MASK, StepSize, examples
 
@@ -196,6 +196,24 @@ def test_steps_are_written_without_the_first(tmp_path):
     trainer.fit(made, datamodule=scaling.Same(TINY, 3))
     assert len(json.loads(file.read_text())) == 2
     assert isinstance(trainer, L.Trainer)
+
+
+def test_the_loop_is_timed_between_two_steps(monkeypatch):
+    ticks = itertools.count()
+    monkeypatch.setattr(loop, "now", lambda: float(next(ticks)))
+    seen: list[int] = []
+    clock = loop.Clock(warmup=1, steps=3)
+    monkeypatch.setattr(
+        loop.Clock,
+        "on_train_batch_end",
+        lambda self, trainer, *_: seen.append(trainer.global_step) or next(ticks),
+        raising=False,
+    )
+    made = MODES["softmask"].ours(TINY, "cpu", kind=training.Recorded)
+    trainer = training.trainer(max_steps=5, callbacks=[clock])
+    trainer.fit(made.task, datamodule=loop.Held(made.batch, 5))
+    assert seen == [1, 2, 3, 4, 5]
+    assert clock.seconds == 4.0  # a tick at each of three steps' ends, and the one that stops it
 
 
 def test_arithmetic_of_many_gpus():
