@@ -19,7 +19,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-tasks ablation results test env browser lint format type check bench bench-data bench-scale board clean \
+.PHONY: help demo demo-tasks ablation results compare-reference test env browser lint format type check bench bench-data bench-scale board clean \
 	$(TASKS) $(TASKS:%=debug-%) $(TASKS:%=validate-%) $(TASKS:%=test-%) \
 	$(TASKS:%=predict-%)
 
@@ -48,6 +48,9 @@ ablation: .venv/.stamp-demo ## compare the paper's ideas on emoji, five seeds: h
 
 results: .venv/.stamp-demo ## write the ablation's lines into docs/results.md, with its pictures
 	@PYTHONPATH=. $(BIN)/python docs/fill_results.py
+
+compare-reference: .venv/.stamp-demo ## draw a run over a healthy one of its recipe: RUN=runs/version_0
+	@$(BIN)/python -m benchmarks.reference compare "$(RUN)" $(if $(REFERENCE),--name $(REFERENCE)) $(ARGS)
 
 test: .venv/.stamp-dev ## run the tests, in JOBS=2 processes
 	@$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(ARGS)
