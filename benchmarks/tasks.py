@@ -2,7 +2,7 @@
 
 Each run is a process of its own, in a folder of its own; one that has its report is not run again,
 so a broken-off demo goes on where it was. Two run at a time unless told otherwise. The figures go
-to `tasks.json` and to a table.
+to `tasks.json` and to a table; `whole.json` says what all of it took, if nothing was there before.
 """
 
 import argparse
@@ -17,6 +17,9 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from benchmarks.clock import machine
+from softmask.provenance import commit
 
 CONF = Path(__file__).parent.parent / "conf"
 Report = Mapping[str, Any]
@@ -70,7 +73,7 @@ def main(args: Sequence[str] | None = None) -> None:
         args: of the command line; `sys.argv` unless given.
     """
     given = _parse(args)
-    begun = time.perf_counter()
+    begun, anew = time.perf_counter(), not any(given.runs.glob("*/report.json"))
     outcomes = {
         task: outcome(FIGURES[task], tuned, scratch)
         for task, (tuned, scratch) in run_all(given).items()
@@ -78,7 +81,11 @@ def main(args: Sequence[str] | None = None) -> None:
     path = given.runs / "tasks.json"
     path.write_text(json.dumps({k: asdict(v) for k, v in outcomes.items()}, indent=2) + "\n")
     print(table(outcomes))
-    print(f"{(time.perf_counter() - begun) / 60:.1f} minutes. Figures: {path}")
+    minutes = round((time.perf_counter() - begun) / 60, 1)
+    if anew:
+        said = {"minutes": minutes, "jobs": given.jobs, "machine": machine(), "commit": commit()}
+        (given.runs / "whole.json").write_text(json.dumps(said, indent=2) + "\n")
+    print(f"{minutes} minutes. Figures: {path}")
 
 
 def run_all(given: argparse.Namespace) -> dict[str, tuple[Report, Report]]:

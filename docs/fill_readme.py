@@ -28,19 +28,18 @@ def filled(readme: str, report: dict[str, object]) -> str:
 
 
 def filled_tasks(
-    readme: str, tasks: Mapping[str, Mapping[str, object]], pretraining: Mapping[str, object]
+    readme: str, tasks: Mapping[str, Mapping[str, object]], whole: Mapping[str, object]
 ) -> str:
     """Put the figures of `make demo-tasks` between the marks of a README.
 
     Args:
         readme: its text.
         tasks: of tasks.json.
-        pretraining: its report.
+        whole: of whole.json.
     """
-    seconds = [float(str(each["seconds"])) for each in tasks.values()]
-    minutes = (float(str(pretraining["train_seconds"])) + sum(seconds)) / 60
     said = (
-        f"All trainings took {minutes:.0f} minutes of a CPU core, two at a time. In percent:\n\n"
+        f"All of it took {whole['minutes']:.0f} minutes, {whole['jobs']} trainings at a time "
+        f"({whole['machine']}). In percent:\n\n"
         "| task | figure | chance | from scratch | pretrained |\n|---|---|---|---|---|\n"
     )
     for name, each in tasks.items():
@@ -83,5 +82,5 @@ def read(place: str) -> dict[str, Any]:
 if __name__ == "__main__":
     path = ROOT / "README.md"
     text = filled(path.read_text(), read("demo/report.json"))
-    text = filled_tasks(text, read("tasks/tasks.json"), read("tasks/pretrain.json"))
+    text = filled_tasks(text, read("tasks/tasks.json"), read("tasks/whole.json"))
     path.write_text(filled_kinds(text, read("tasks/vqa.json"), read("tasks/vqa-scratch.json")))

@@ -3,6 +3,7 @@
 import json
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -85,6 +86,30 @@ def test_only_what_has_no_report_runs_and_failure_ends_it(done, monkeypatch, cap
     start = str(done / "pretrain" / "checkpoints" / "last.ckpt")
     assert words[words.index("--model.init_args.init_from") + 1] == start
     assert "--trainer.logger.init_args.version=vqa" in words
+
+
+def test_what_all_took_is_kept_if_nothing_was_there(tmp_path, done, monkeypatch):
+    tasks.main(["--runs", str(done)])
+    assert not (done / "whole.json").exists()  # all had run before: no time of anything
+
+    class Ended:
+        returncode = 0
+
+    def run(words, **_):
+        name = next(w.split("=")[1] for w in words if "logger.init_args.version" in w)
+        report = REPORTS["vqa"] if "vqa" in name else {}
+        write(tmp_path / "anew" / name, report)
+        return Ended()
+
+    ticks = iter((100.0, 100.0 + 90))
+    monkeypatch.setattr(tasks, "commit", lambda: "abc")
+    monkeypatch.setattr(tasks, "time", SimpleNamespace(perf_counter=lambda: next(ticks)))
+    monkeypatch.setattr(tasks.subprocess, "run", run)
+    tasks.main(["--runs", str(tmp_path / "anew"), "--tasks", "vqa", "--jobs", "1"])
+    whole = json.loads((tmp_path / "anew" / "whole.json").read_text())
+    assert (whole["minutes"], whole["jobs"]) == (1.5, 1)
+    assert whole["machine"]
+    assert whole["commit"] == "abc"
 
 
 def test_nlvr2_goes_through_its_own_pretraining(done, monkeypatch):

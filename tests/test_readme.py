@@ -24,11 +24,11 @@ def test_readme_shows_the_recorded_result():
 
 def test_readme_shows_the_recorded_tasks():
     page = runpy.run_path(str(ROOT / "docs/fill_readme.py"))
-    tasks, pretraining = page["read"]("tasks/tasks.json"), page["read"]("tasks/pretrain.json")
+    tasks, whole = page["read"]("tasks/tasks.json"), page["read"]("tasks/whole.json")
     readme = (ROOT / "README.md").read_text()
-    assert page["filled_tasks"](readme, tasks, pretraining) == readme
+    assert page["filled_tasks"](readme, tasks, whole) == readme
     other = {**tasks, "vqa": {**tasks["vqa"], "value": 0.123}}
-    assert "12.3" in page["filled_tasks"](readme, other, pretraining)
+    assert "12.3" in page["filled_tasks"](readme, other, whole)
 
 
 def test_readme_shows_how_each_kind_of_question_is_answered():
