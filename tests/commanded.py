@@ -4,6 +4,7 @@ import argparse
 import configparser
 import contextlib
 import io
+import os
 import re
 import runpy
 import shlex
@@ -30,6 +31,9 @@ SLURM = {
     *("--requeue", "--signal", "--kill-on-bad-exit"),
 }
 """Options of SLURM's that the pages use, from its manual: SLURM itself is not here to ask."""
+
+MAKES = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS", "CKPT", "JOBS", "TRAINER"}
+"""What a make hands on to the next one."""
 
 
 class Wrong(AssertionError):  # noqa: N818 (no error of anybody here)
@@ -84,11 +88,7 @@ class Checker:
 
     def make(self, args: list[str]) -> str:
         """Let make say what it would do; that is checked in turn."""
-        make = ["make", "--dry-run", "--no-print-directory", *args]
-        done = subprocess.run(make, cwd=REPO, capture_output=True, text=True)
-        if done.returncode:
-            raise Wrong(done.stderr)
-        for line in done.stdout.splitlines():
+        for line in planned(*args).splitlines():
             if found := re.match(r"\.venv/bin/softmask (fit|validate|test|predict) .*", line):
                 build(shlex.split(found[0])[1:])
         return "planned"
@@ -153,6 +153,20 @@ class Checker:
             for split in path.glob("*/index.json"):
                 shutil.rmtree(split.parent)
         self.written.add(place)
+
+
+def planned(*words: str) -> str:
+    """What make would do, whatever the make that runs the tests was told.
+
+    Raises:
+        Wrong: make would do nothing.
+    """
+    environment = {name: value for name, value in os.environ.items() if name not in MAKES}
+    make = ["make", "--dry-run", "--no-print-directory", *words]
+    done = subprocess.run(make, cwd=REPO, env=environment, capture_output=True, text=True)
+    if done.returncode:
+        raise Wrong(done.stderr)
+    return done.stdout
 
 
 def build(args: list[str], ranks: Sequence[str] = ()) -> str:
