@@ -19,7 +19,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-tasks ablation results compare-reference test env browser lint format type check bench bench-data bench-scale board clean \
+.PHONY: help demo demo-tasks ablation results compare-reference test env browser lint format type check site bench bench-data bench-scale board clean \
 	$(TASKS) $(TASKS:%=debug-%) $(TASKS:%=validate-%) $(TASKS:%=test-%) \
 	$(TASKS:%=predict-%)
 
@@ -80,6 +80,10 @@ type: .venv/.stamp-dev ## check the types
 
 check: lint type ## lint and type
 
+site: .venv/.stamp-docs ## build the documentation into site/
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
+	@echo "== the site begins at site/index.html"
+
 ## <task>: train a task: make pretrain TRAINER=gpu ARGS="..."
 $(TASKS): %: .venv/.stamp-demo
 	$(BIN)/softmask fit $(call CONF,$*) $(ARGS)
@@ -119,7 +123,7 @@ board: .venv/.stamp-demo ## show the runs in TensorBoard
 	@$(BIN)/tensorboard --logdir runs
 
 clean: ## remove build leftovers and caches; data, runs and .venv stay
-	@rm -rf build dist src/softmask.egg-info .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf build dist site src/softmask.egg-info .mypy_cache .ruff_cache .pytest_cache
 	@find src data_modules benchmarks tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # --- the environment ---------------------------------------------------------------------------
@@ -148,3 +152,11 @@ $(BIN)/python:
 	@echo "== installing softmask for contributors; the first time PyTorch comes along, some gigabytes on Linux"
 	@$(INSTALL) '.[dev]'
 	@touch .venv/.stamp-demo $@
+
+# The extra's requirements alone: pages are made of sources, and need no PyTorch.
+.venv/.stamp-docs: setup.cfg | $(BIN)/python
+	@echo "== installing what builds the documentation"
+	@$(BIN)/python -c 'import configparser; c = configparser.ConfigParser(); c.read("setup.cfg"); \
+		print(c.get("options.extras_require", "docs", raw=True))' > $@.txt
+	@$(PIP) install --quiet -r $@.txt
+	@mv $@.txt $@
