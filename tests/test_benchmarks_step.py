@@ -227,6 +227,25 @@ def test_arithmetic_of_many_gpus():
     assert "assumed" in assumed["compute"]
 
 
+def test_arithmetic_starts_from_the_fastest_recorded_step(tmp_path):
+    assert scaling.fastest(tmp_path) == (None,)
+
+    def write(name: str, size: int, rows: dict[str, float | None]) -> None:
+        held = {n: ms and {"step_ms": ms} for n, ms in rows.items()}
+        file = {"batches": [{"size": {"batch": size}, "rows": held}]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(file))
+
+    write("step-gpu", 64, {"softmask": 190.0, "softmask/replayed": 88.0, "albef": 70.0})
+    assert scaling.fastest(tmp_path) == (88.0, "softmask/replayed")
+    write("step-gpu-compiled", 64, {"softmask/compiled/replayed": 75.0, "softmask/compiled": None})
+    assert scaling.fastest(tmp_path) == (75.0, "softmask/compiled/replayed")
+    write("step-gpu-compiled", 256, {"softmask/compiled/replayed": 75.0})
+    assert scaling.fastest(tmp_path) == (88.0, "softmask/replayed")
+    found = scaling.arithmetic(*scaling.fastest(tmp_path))
+    assert found["compute"] == "of softmask/replayed on one GPU, measured"
+    assert found["compute_ms"] == 88.0
+
+
 def test_page_shows_the_records(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "docs"))
     page = runpy.run_path(str(ROOT / "docs/fill_performance.py"))
