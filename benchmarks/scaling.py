@@ -222,7 +222,7 @@ def report(result: Mapping[str, Any]) -> str:
 
 
 def fastest(folder: Path = RESULTS) -> tuple[float, str] | tuple[None]:
-    """Milliseconds of the fastest recorded step of SoftMask++ on a GPU at batch 64, and its name."""
+    """Milliseconds of SoftMask++'s fastest recorded step on a GPU at batch 64, and its name."""
     files = (folder / f"{name}.json" for name in ("step-gpu", "step-gpu-compiled"))
     found = [
         (float(row["step_ms"]), str(name))
