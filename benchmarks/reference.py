@@ -12,6 +12,7 @@ what the reference's curve spans.
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import pairwise
@@ -32,6 +33,8 @@ GROUPS = ("train/", "val/")
 STRETCHES = 24
 DEVIATIONS, SPAN, MOST = 2.0, 0.1, 0.25
 """What a mean may be off by, in deviations and in the curve's span; how often it may be more."""
+WORDS = ("apart", "missing", "alike")
+"""What may be said of a curve, the worst first; a run that ended early may well miss some."""
 Reference = Mapping[str, Any]
 
 
@@ -43,13 +46,19 @@ class Curve(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """How a curve of a run goes beside the reference's."""
+    """How a curve of a run goes beside the reference's; without values nothing is known of it."""
 
     tag: str
-    reference: float  # mean of its last common stretch
-    run: float
-    outside: float  # share of common stretches
-    apart: bool
+    reference: float = math.nan  # mean of its last common stretch
+    run: float = math.nan
+    outside: float = math.nan  # share of common stretches
+
+    @property
+    def word(self) -> str:
+        """It in a word."""
+        if math.isnan(self.outside):
+            return "missing"
+        return "apart" if self.outside > MOST else "alike"
 
 
 def keep(run: Path, name: str, folder: Path = FOLDER) -> Path:
@@ -87,14 +96,14 @@ def compare(run: Path, name: str | None = None, folder: Path = FOLDER) -> list[V
         folder: of references.
 
     Returns:
-        Of each curve that both have, how it goes.
+        Of each curve of the reference, how the run's goes.
 
     Raises:
         InputError: there is no such reference, or several may be meant.
     """
     known = find(run, name, folder)
     scalars = logged(run)
-    found = [judge(tag, known, scalars[tag]) for tag in known["curves"] if tag in scalars]
+    found = [judge(tag, known, scalars.get(tag, {})) for tag in known["curves"]]
     (run / "compared.html").write_text(page(run, known, scalars, found), encoding="utf-8")
     return found
 
@@ -105,24 +114,22 @@ def find(run: Path, name: str | None, folder: Path = FOLDER) -> Reference:
     Raises:
         InputError: there is none, or several may be meant.
     """
-    all_of = {file.stem: file for file in sorted(folder.glob("*.json"), key=lambda f: f.stem)}
-    if name is not None:
-        if name not in all_of:
-            raise InputError(f"There is no reference {name!r}: give one of {', '.join(all_of)}.")
-        named: Reference = json.loads(all_of[name].read_text())
-        return named
-    asked = task(run)
-    read_all = {each: json.loads(file.read_text()) for each, file in all_of.items()}
-    fitting = {each: read for each, read in read_all.items() if read["task"] == asked}
-    if len(fitting) != 1:
-        which = ", ".join(fitting) or f"none of {', '.join(all_of)}"
-        raise InputError(
-            f"{run} is a run of {asked}, whose references are: {which}. Name the one to compare "
-            f"with: REFERENCE=name, or --name name."
-        )
-    (one,) = fitting.values()
-    reference: Reference = one
-    return reference
+    known: dict[str, Reference] = {
+        file.stem: json.loads(file.read_text()) for file in folder.glob("*.json")
+    }
+    if name is None:
+        asked = task(run)
+        fitting = sorted(each for each, reference in known.items() if reference["task"] == asked)
+        if len(fitting) != 1:
+            which = ", ".join(fitting) or f"none of {', '.join(sorted(known))}"
+            raise InputError(
+                f"{run} is a run of {asked}, whose references are: {which}. Name the one to "
+                f"compare with: REFERENCE=name, or --name name."
+            )
+        (name,) = fitting
+    if name not in known:
+        raise InputError(f"There is no reference {name!r}: give one of {', '.join(sorted(known))}.")
+    return known[name]
 
 
 def logged(run: Path) -> dict[str, Series]:
@@ -178,17 +185,17 @@ def cut(line: Series, steps: int) -> Curve:
 
 
 def judge(tag: str, known: Reference, line: Series) -> Verdict:
-    """Compare a curve where both have values."""
+    """Compare a curve where both have values; a run that is shorter ends sooner."""
     noise, means = known["curves"][tag]
     theirs, mine = dict(means), cut(line, known["steps"])
     ours = dict(mine.means)
     common = [last for last in theirs if last in ours]
     if not common:
-        return Verdict(tag, math.nan, math.nan, 1.0, apart=True)
+        return Verdict(tag)
     span = max(theirs.values()) - min(theirs.values())
     allowed = DEVIATIONS * max(noise, mine.noise) + SPAN * span
     outside = fmean(abs(ours[last] - theirs[last]) > allowed for last in common)
-    return Verdict(tag, theirs[common[-1]], ours[common[-1]], outside, outside > MOST)
+    return Verdict(tag, theirs[common[-1]], ours[common[-1]], outside)
 
 
 def page(
@@ -196,19 +203,20 @@ def page(
 ) -> str:
     """Both runs' curves and what is apart, as HTML that needs no other file."""
     charts = []
-    for each in sorted(found, key=lambda each: (not each.apart, family(each.tag))):
-        theirs = dict(known["curves"][each.tag][1])
-        ours = dict(cut(scalars[each.tag], known["steps"]).means)
-        title = f"{each.tag}{': apart' if each.apart else ''}"
-        charts.append(draw(Chart(title, {f"reference {known['name']}": theirs, "this run": ours})))
-    heads = ("curve", "reference", "this run", "stretches outside", "")
+    for each in sorted(found, key=lambda each: (WORDS.index(each.word), family(each.tag))):
+        lines = {f"reference {known['name']}": dict(known["curves"][each.tag][1])}
+        if each.tag in scalars:
+            lines["this run"] = dict(cut(scalars[each.tag], known["steps"]).means)
+        title = each.tag if each.word == "alike" else f"{each.tag}: {each.word}"
+        charts.append(draw(Chart(title, lines)))
+    heads = ("curve", "reference", "this run", "stretches outside", "verdict")
     title = f"{run.name} beside the reference {known['name']}"
-    said = escape(", ".join(f"{name} {value}" for name, value in known["facts"].items()))
+    said = escape("; ".join(f"{name}: {value}" for name, value in known["facts"].items()))
     return document(
         title,
-        f"<h1>{title}</h1><p class='soft'>Reference: {known['steps']} steps; {said}. "
-        f"Both curves are means of stretches.</p>"
-        f"{table('Curves', heads, map(cells, found))}"
+        f"<h1>{escape(title)}</h1><p class='soft'>The reference took {known['steps']} steps. "
+        f"{said}. Both curves are means of stretches.</p>"
+        f"{table('Where both have values', heads, map(cells, found))}"
         f"<h2>Curves</h2><div class='grid curves'>{''.join(charts)}</div>",
         STYLE,
     )
@@ -216,8 +224,9 @@ def page(
 
 def cells(each: Verdict) -> tuple[str, ...]:
     """A verdict as text."""
-    values = (f"{value:.4g}" for value in (each.reference, each.run))
-    return (each.tag, *values, f"{each.outside:.0%}", "apart" if each.apart else "alike")
+    if each.word == "missing":
+        return each.tag, "", "", "", each.word
+    return each.tag, f"{each.reference:.4g}", f"{each.run:.4g}", f"{each.outside:.0%}", each.word
 
 
 def main(
@@ -232,7 +241,7 @@ def main(
         folder: of references.
 
     Raises:
-        SystemExit: with 1 if a curve is apart or something is missing.
+        SystemExit: with 1 if a curve is apart, or none is alike, or the input is wrong.
     """
     try:
         if verb == "keep":
@@ -244,14 +253,12 @@ def main(
     except InputError as error:
         raise SystemExit(f"reference: {error}") from None
     for each in found:
-        print(
-            "  ".join(
-                f"{cell:<28}" if n == 0 else f"{cell:>10}" for n, cell in enumerate(cells(each))
-            )
-        )
-    apart = [each.tag for each in found if each.apart]
-    print(f"{len(found) - len(apart)} of {len(found)} curves are alike; see {run}/compared.html")
-    if apart or not found:
+        tag, *rest = cells(each)
+        print(f"{tag:<32}" + "".join(f"{cell:>10}" for cell in rest))
+    count = Counter(each.word for each in found)
+    said = ", ".join(f"{count[word]} {word}" for word in WORDS if count[word])
+    print(f"{said}; see {run}/compared.html")
+    if count["apart"] or not count["alike"]:
         raise SystemExit(1)
 
 

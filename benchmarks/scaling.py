@@ -28,7 +28,8 @@ from torch.utils.data import DataLoader
 
 from benchmarks.clock import machine, versions
 from benchmarks.sizes import StepSize, examples
-from benchmarks.step import GIGAFLOP, PEAK, RESULTS
+from benchmarks.step import RESULTS
+from benchmarks.timing import GIGAFLOP, PEAK
 from softmask.batch import PretrainBatch
 from softmask.provenance import commit
 from softmask.tasks import Contrast, PretrainTask, SoftMasking

@@ -1,4 +1,4 @@
-"""Does matching read the mask instead of the picture (METHOD, T7)? Pairs and negatives under masks.
+"""Does matching read the mask, not the picture (docs/method.md)? Pairs and negatives under masks.
 
 If pairs alone are ever masked in training, "something is faded" comes to mean "it matches": then
 negatives under a mask are taken for pairs, and so they are under a mask that has lost its places

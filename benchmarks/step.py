@@ -14,7 +14,6 @@ masks its words, which ours finds done by the loader.
 A name with `/compiled` has its blocks compiled, one with `/bf16` or `/tf32` runs in that precision.
 """
 
-import gc
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -22,27 +21,21 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
 from typing import Any, Literal
 
 import torch
 from jsonargparse import auto_cli
 
-from benchmarks import gpu, peer
-from benchmarks.calls import counted
-from benchmarks.clock import machine, race, ratio, versions
+from benchmarks import peer
+from benchmarks.clock import machine, ratio, versions
 from benchmarks.loop import overhead
 from benchmarks.precision import agreement, replay_difference
 from benchmarks.presets import Plan, Row, plans, tf32
-from benchmarks.rivals import Rival, timed
 from benchmarks.sizes import StepSize
+from benchmarks.timing import Result, alone, together
 from softmask.provenance import commit
 
 RESULTS = Path(__file__).parent / "results"
-GIGAFLOP = 317.1
-"""Of one sample of the full size, whatever tricks save: SoftMask++ at 30 tokens, see README.md."""
-PEAK = 790.0
-"""TFLOP/s of bfloat16 matrix products that an H200 was seen to reach."""
 GOALS = {
     "cpu-small": {"lavis_over_albef": (2.0, "at least"), "softmask_over_albef": (1.1, "at most")},
     "cpu-full": {"lavis_over_albef": (1.35, "at least"), "softmask_over_albef": (1.1, "at most")},
@@ -55,9 +48,6 @@ RATIOS = {
     "masks_over_albef": ("masks", "albef"),
 }
 MISSING = "not measured"
-Result = dict[str, Any]
-Timed = tuple[dict[str, Result], dict[str, list[float]]]
-"""What is to be known of each rival, and the seconds of its steps, by name."""
 
 
 def main(
@@ -149,36 +139,30 @@ def measure(
     if chosen[0].device == "cpu":
         torch.set_num_threads(1)
     found: Result = {"lavis": lavis is not None}
-    timed: dict[StepSize, Timed] = {plan.size: ({}, {}) for plan in chosen}
-    asked: dict[StepSize, dict[str, None]] = {plan.size: {} for plan in chosen}
+    known: dict[StepSize, tuple[dict[str, Result | None], dict[str, list[float]]]]
+    known = {plan.size: ({}, {}) for plan in chosen}
+    for plan in chosen:  # several may be of one size
+        known[plan.size][0].update(dict.fromkeys(plan.rows))
     for plan in chosen:
-        plan = replace(plan, rounds=rounds or plan.rounds)
-        asked[plan.size] |= dict.fromkeys(plan.rows)
-
-        def add(part: Timed, size: StepSize = plan.size, rounds: int = plan.rounds) -> None:
-            timed[size][0].update(part[0])
-            timed[size][1].update(part[1])
-            found["batches"] = [_batch(size, asked[size], *timed[size]) for size in asked]
-            found.update({"rounds": rounds, **found["batches"][0]["ratios"]})
+        rows, taken = known[plan.size]
+        own = {name: row for name, row in plan.rows.items() if lavis or not row.lavis}
+        plan = replace(plan, rows=own, rounds=rounds or plan.rounds)
+        for new_rows, new_taken in (alone if plan.device == "cuda" else together)(plan, lavis):
+            rows.update(new_rows)
+            taken.update(new_taken)
+            batches = [_batch(size, *timed) for size, timed in known.items()]
+            found |= {"rounds": plan.rounds, "batches": batches, **batches[0]["ratios"]}
             keep(found)
-
-        rows = {name: row for name, row in plan.rows.items() if lavis or not row.lavis}
-        own = replace(plan, rows=rows)
-        add(alone(own, lavis, add) if plan.device == "cuda" else together(own, lavis))
     return found
 
 
 def _batch(
-    size: StepSize,
-    asked: Mapping[str, None],
-    found: Mapping[str, Result],
-    taken: Mapping[str, list[float]],
+    size: StepSize, rows: Mapping[str, Result | None], taken: Mapping[str, list[float]]
 ) -> Result:
-    rows = {n: {k: v for k, v in row.items() if k != "parameters"} for n, row in found.items()}
     return {
         "size": vars(size),
-        "parameters": {name: row["parameters"] for name, row in found.items()},
-        "rows": {**dict.fromkeys(asked), **rows},
+        "parameters": {name: row["parameters"] for name, row in rows.items() if row},
+        "rows": {name: row and _without_parameters(row) for name, row in rows.items()},
         "ratios": {
             name: round(ratio(taken, *pair), 3) if set(pair) <= set(taken) else None
             for name, pair in RATIOS.items()
@@ -186,123 +170,8 @@ def _batch(
     }
 
 
-def together(plan: Plan, lavis: Path | None) -> Timed:
-    """Race all rivals in turns, so that a busy machine slows all alike."""
-    rivals = {name: row.build(plan.size, lavis, plan.device) for name, row in plan.rows.items()}
-    compare({name: rival.parameters() for name, rival in rivals.items()}, plan.size)
-    taken = race({n: r.step for n, r in rivals.items()}, plan.rounds, plan.clock(), plan.warmup)
-    # Last: the first step makes the optimiser's state, too.
-    found = {
-        name: {
-            "parameters": rival.parameters(),
-            **_speed(taken[name], plan.size, plan.device),
-            # Compiled code hides its parts and calls.
-            **look(rival, plan.clock(), whole=not plan.rows[name].compiled),
-        }
-        for name, rival in rivals.items()
-    }
-    return found, taken
-
-
-def alone(plan: Plan, lavis: Path | None, keep: Callable[[Timed], None] = lambda _: None) -> Timed:
-    """Time one rival after another, each with the whole memory of the device; see `together`.
-
-    Args:
-        plan: whom.
-        lavis: where LAVIS lies.
-        keep: is given what was found so far, after each rival.
-    """
-    found: dict[str, Result] = {}
-    taken: dict[str, list[float]] = {}
-    for name, row in plan.rows.items():
-        try:
-            found[name], taken[name] = _alone(plan, row.build(plan.size, lavis, plan.device), row)
-            print(f"{plan.size.batch} {name}: {found[name]['step_ms']} ms", flush=True)
-        except (RuntimeError, torch.OutOfMemoryError) as error:
-            print(f"{plan.size.batch} {name} failed: {error}", flush=True)
-        keep((found, taken))
-        gc.collect()
-        torch.cuda.empty_cache()
-    compare({name: row["parameters"] for name, row in found.items()}, plan.size)
-    return found, taken
-
-
-def _alone(plan: Plan, rival: Rival, row: Row) -> tuple[Result, list[float]]:
-    first = gpu.first_seconds(rival.step)
-    runs = [gpu.seconds(rival.step, plan.rounds, plan.warmup) for _ in range(plan.repeats)]
-    taken = [each for run in runs for each in run]
-    speed = _speed(taken, plan.size, plan.device)
-    works = gpu.kernel_ms(rival.step)
-    found = {
-        "parameters": rival.parameters(),
-        **speed,
-        "runs_ms": [round(1000 * median(run), 3) for run in runs],
-        "first_s": first,
-        "kernel_ms": round(works, 3),
-        "idle": round(max(0.0, 1 - works / float(speed["step_ms"] or 1)), 4),
-        "peak_gib": gpu.peak_gib(rival.step),
-        **look(rival, gpu.now, whole=not (row.compiled or row.replayed)),
-        "host_syncs": gpu.waits(rival.step),
-    }
-    return found, taken
-
-
-def compare(parameters: Mapping[str, int], size: StepSize) -> None:
-    """Refuse models that do not train as many parameters, by name.
-
-    BERT's two token types, whose sum with everything is a constant, are LAVIS's lack.
-    """
-    types = 2 * size.width
-    all_of = {n: count + (types if n.startswith("lavis") else 0) for n, count in parameters.items()}
-    assert len(set(all_of.values())) == 1, f"not as many parameters are trained: {all_of}"
-
-
-def look(
-    rival: Rival, clock: Callable[[], float], *, whole: bool = True
-) -> dict[str, float | int | None]:
-    """Take two steps more, to see what one is made of.
-
-    Args:
-        rival: whose step.
-        clock: gives seconds.
-        whole: whether its parts and calls can be seen; else they are None.
-
-    Returns:
-        Shares of Grad-CAM and of optimiser and twins in it, None where there is none; how often
-        the host waited for a value; calls of kernels.
-    """
-    names = ("cam_share", "cam_ms", "update_share", "update_ms", "host_syncs", "calls")
-    if not whole:
-        return dict.fromkeys(names)
-    taken: dict[str, float] = {}
-    start = clock()
-    with timed(rival.parts(), clock, taken):
-        rival.step()
-    seconds = clock() - start
-    # Another one: counting takes its own time.
-    learning, update = counted(rival.learn), counted(rival.update)
-    cam, moved = taken.get("cam"), taken["optimizer"] + taken["twins"]
-    return {
-        "cam_share": None if cam is None else round(cam / seconds, 4),
-        "cam_ms": None if cam is None else round(1000 * cam, 3),
-        "update_share": round(moved / seconds, 4),
-        "update_ms": round(1000 * moved, 3),
-        # The optimiser reads its own count of steps, which is never on the device.
-        "host_syncs": learning.waits,
-        "calls": sum((learning.works + update.works).values()),
-    }
-
-
-def _speed(taken: list[float], size: StepSize, device: str) -> dict[str, float | None]:
-    seconds = median(taken)
-    flops = size.batch / seconds * GIGAFLOP * 1e9
-    return {
-        "step_ms": round(1000 * seconds, 3),
-        "fastest_ms": round(1000 * min(taken), 3),
-        "samples_per_s": round(size.batch / seconds, 3),
-        "steps": len(taken),
-        "mfu": round(flops / PEAK / 1e12, 4) if device == "cuda" else None,
-    }
+def _without_parameters(row: Result) -> Result:
+    return {name: value for name, value in row.items() if name != "parameters"}
 
 
 def report(result: Mapping[str, Any], goals: Mapping[str, tuple[float, str]]) -> str:

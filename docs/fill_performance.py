@@ -61,17 +61,16 @@ def steps(record: Record | None) -> str:
             f"Width {size['width']}, {size['layers']} + {size['text_layers']} + "
             f"{size['fusion_layers']} layers, {size['image']} pixels, {size['tokens']} tokens, "
             f"queue {size['queue']:,}, batch {size['batch']}; "
-            f"{counted(batch, record)} steps each.\n\n"
-            f"{table(rows)}\n{table(ratios) + chr(10) if ratios[1:] else ''}"
+            f"{counted(batch)} steps each.\n\n{table(rows)}\n"
         )
+        said += f"{table(ratios)}\n" if ratios[1:] else ""
     note = f"{record['note']}\n\n" if "note" in record else ""
     return f"{said}{note}{where(record)}"
 
 
-def counted(batch: Record, record: Record) -> str:
+def counted(batch: Record) -> str:
     """Write over how many steps the times are medians."""
-    own = {row["steps"] for row in batch["rows"].values() if row and "steps" in row}
-    return " or ".join(map(str, sorted(own))) or str(batch.get("rounds", record["rounds"]))
+    return " or ".join(map(str, sorted({row["steps"] for row in batch["rows"].values() if row})))
 
 
 def cells(row: Record | None) -> list[str]:
@@ -82,7 +81,7 @@ def cells(row: Record | None) -> list[str]:
         shown(row["step_ms"], "{:,.0f}"),
         shown(row["samples_per_s"], "{:,.2f}"),
         shown(row["mfu"], "{:.1%}"),
-        shown(row["peak_gib"], "{:.1f}"),
+        shown(row.get("peak_gib"), "{:.1f}"),
         shown(row["cam_share"], "{:.1%}"),
         shown(row["update_share"], "{:.1%}"),
         shown(row["host_syncs"], "{:,}"),
@@ -92,7 +91,7 @@ def cells(row: Record | None) -> list[str]:
 
 
 def goals(records: Mapping[str, Record]) -> str:
-    """Write what was wanted on a GPU beside what was found, everywhere in the fastest way."""
+    """Write what was wanted on a GPU beside what was found in each of the fast ways."""
     found = [records[name] for name in STEPS[2:] if name in records]
     rows = {
         (batch["size"]["batch"], name): row

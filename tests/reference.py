@@ -70,7 +70,7 @@ def focal_per_row(
     positive: Tensor,
     gamma: float,
 ) -> float:
-    """Form B (METHOD 1.2): the row's whole loss times (1 - p_gt)^gamma."""
+    """The form of a row: its whole loss times (1 - p_gt)^gamma."""
     total = 0.0
     for logits, targets in ((i2t, target_i2t), (t2i, target_t2i)):
         for row, y, known in zip(_rows(logits), _rows(targets), positive.tolist(), strict=True):

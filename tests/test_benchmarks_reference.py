@@ -1,4 +1,4 @@
-"""Runs compared with a reference: event files are real, and so is one of the runs."""
+"""Runs compared with a reference: event files are real, what is in them is made up."""
 
 import json
 import math
@@ -46,10 +46,8 @@ def kept(tmp_path):
 def test_a_reference_holds_means_of_stretches_and_says_where_it_is_from(kept):
     made = json.loads((kept / "demo.json").read_text())
     assert made["task"] == "softmask.tasks.PretrainTask"
-    assert made["curves"].keys() == {
-        "train/loss",
-        "val/recall",
-    }  # no speed, nothing that is not finite
+    # No speed, and nothing that is not finite.
+    assert made["curves"].keys() == {"train/loss", "val/recall"}
     assert made["facts"] == {"commit": "abc", "data hash, train": "123"}
     noise, means = made["curves"]["train/loss"]
     assert len(means) == reference.STRETCHES
@@ -70,10 +68,10 @@ def test_stretches_are_means_of_all_values_up_to_their_last_step():
 
 def test_another_seed_is_alike_and_a_broken_half_is_apart(tmp_path, kept):
     alike = reference.compare(write_run(tmp_path / "other", 1), folder=kept)
-    assert {each.tag: each.apart for each in alike} == {"train/loss": False, "val/recall": False}
+    assert {each.tag: each.word for each in alike} == {"train/loss": "alike", "val/recall": "alike"}
     apart = reference.compare(write_run(tmp_path / "broken", 2, off=1.5), folder=kept)
     loss = next(each for each in apart if each.tag == "train/loss")
-    assert loss.apart
+    assert loss.word == "apart"
     assert loss.outside == pytest.approx(0.5, abs=0.05)
     assert loss.run - loss.reference == pytest.approx(1.5, abs=0.2)
 
@@ -84,8 +82,7 @@ def test_a_shorter_run_is_compared_as_far_as_it_goes(kept):
     half = dict(means[: len(means) // 2])
     assert judge("train/loss", known, half).outside == 0
     assert judge("train/loss", known, half).reference == means[len(half) - 1][1]
-    nothing = judge("train/loss", known, {STEPS * 10: 1.0})
-    assert nothing.apart
+    assert judge("train/loss", known, {STEPS * 10: 1.0}).word == "missing"
 
 
 def test_what_is_allowed_is_two_deviations_and_a_tenth_of_the_span():
@@ -103,17 +100,33 @@ def test_the_page_shows_both_and_what_is_apart_first(tmp_path, kept):
     assert page.index("train/loss: apart") < page.index("<h3>val/recall")
     assert page.count("<polyline") >= 4
     assert "reference demo" in page
-    assert "commit abc, data hash, train 123" in page
+    assert "commit: abc; data hash, train: 123" in page
     assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
 
 
 def test_the_program_ends_with_one_if_a_curve_is_apart(tmp_path, kept, capsys):
     reference.main("compare", write_run(tmp_path / "other", 1), folder=kept)
-    assert "2 of 2 curves are alike" in capsys.readouterr().out
+    assert "2 alike; see" in capsys.readouterr().out
     with pytest.raises(SystemExit) as ended:
         reference.main("compare", write_run(tmp_path / "broken", 2, off=1.5), folder=kept)
     assert ended.value.code == 1
-    assert "1 of 2 curves are alike" in capsys.readouterr().out
+    assert "1 apart, 1 alike; see" in capsys.readouterr().out
+
+
+def test_curves_that_a_run_lacks_are_named_and_none_alike_is_no_success(tmp_path, kept, capsys):
+    run, file = write_run(tmp_path / "other", 1), kept / "demo.json"
+    known = json.loads(file.read_text())
+    known["curves"]["val/none"] = known["curves"]["val/recall"]
+    file.write_text(json.dumps(known))
+    reference.main("compare", run, folder=kept)
+    assert "1 missing, 2 alike; see" in capsys.readouterr().out
+    page = (run / "compared.html").read_text()
+    assert page.index("<h3>val/none: missing") < page.index("<h3>train/loss")
+    known["curves"] = {"val/none": known["curves"]["val/none"]}
+    file.write_text(json.dumps(known))
+    with pytest.raises(SystemExit) as ended:
+        reference.main("compare", run, folder=kept)
+    assert ended.value.code == 1
 
 
 def test_the_task_chooses_the_reference(tmp_path, kept):

@@ -39,7 +39,7 @@ class Pointing(Protocol):
 
 
 def expression_maps(cam: Tensor, mapped: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Mean map of the words that count (METHOD 5.5); ALBEF counts all tokens, [CLS] included.
+    """Mean map of the words that count; ALBEF counts all tokens, [CLS] included.
 
     Args:
         cam: of each word, (B, L, N).

@@ -17,7 +17,7 @@ def is_albef(state: Mapping[str, Tensor]) -> bool:
 
 
 def from_albef(state: Mapping[str, Tensor], layers: int) -> State:
-    """Rename an official ALBEF state dict, momentum twins and queues included (METHOD 6.1).
+    """Rename an official ALBEF state dict, momentum twins and queues included.
 
     Args:
         state: official names.
@@ -45,7 +45,7 @@ def from_albef(state: Mapping[str, Tensor], layers: int) -> State:
 
 
 def from_bert(state: Mapping[str, Tensor], layers: int) -> State:
-    """Rename a BERT state dict for a backbone and its word head (METHOD 6.3).
+    """Rename a BERT state dict for a backbone and its word head.
 
     Args:
         state: names of transformers, with or without `bert.`, LayerNorms as gamma and beta too.
@@ -64,7 +64,7 @@ def from_bert(state: Mapping[str, Tensor], layers: int) -> State:
 
 
 def from_vit(state: Mapping[str, Tensor], layers: int = 0) -> State:  # noqa: ARG001 (as the others)
-    """Rename a state dict of timm's ViT or DeiT (METHOD 6.2).
+    """Rename a state dict of timm's ViT or DeiT.
 
     Args:
         state: names of timm; the classifier, `head`, is left out.
@@ -165,7 +165,7 @@ _FUSION = "backbone.fusion.layers."
 
 
 def pair_fusion(state: Mapping[str, Tensor], layers: int) -> State:
-    """Give each fusion layer of one image twice, for two (METHOD 6.1, TA).
+    """Give each fusion layer of one image twice, for two, as ALBEF's text assignment keeps them.
 
     Args:
         state: names of a task.
@@ -215,7 +215,7 @@ def decoder_name(name: str) -> str | None:
 
 
 def start_decoder(state: Mapping[str, Tensor]) -> State:
-    """Make a decoder of fusion layers, embeddings and word head (METHOD 5.2; ALBEF, section 4.2).
+    """Make a decoder of fusion layers, embeddings and word head (ALBEF, section 4.2).
 
     Args:
         state: names of a task.

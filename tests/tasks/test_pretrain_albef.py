@@ -30,7 +30,7 @@ def update_twins(task):
 
 
 def contrast(own, candidates, taught, temperature, gamma):
-    """METHOD 1.1 and 1.2, one direction."""
+    """Contrast of docs/method.md, one direction."""
     log_p = (own @ candidates.T / temperature).log_softmax(dim=1)
     belief = (taught @ candidates.T / temperature).softmax(dim=1)
     target = ALPHA * belief + (1 - ALPHA) * torch.eye(len(own), len(candidates))
@@ -44,7 +44,7 @@ def words(network, head, image, ids, mask):
 
 
 def albef(task, given, gamma=0.0):
-    """METHOD 1.1, 1.3 and 1.5 on (image, input_ids), MLM on mlm_ids; 1.2 when gamma is not 0."""
+    """docs/method.md on (image, input_ids), MLM on mlm_ids; focal when gamma is not 0."""
     network, mask = task.backbone, given["attention_mask"]
     twin, twin_head = update_twins(task)
     v, image = network.encode_image(given["image"])
@@ -116,7 +116,7 @@ def test_queue_takes_the_twins_features():
 
 
 def soft(task, given, cam):
-    """METHOD 2 with maps (B, L, N): each text alone with the image tokens that its mask scaled."""
+    """docs/method.md with maps (B, L, N): each text alone with the image that its mask scaled."""
     network, mask = task.backbone, given["attention_mask"]
     v, _ = network.encode_image(given["image"])
     w, _ = network.encode_text(given["input_ids"], mask)

@@ -25,7 +25,7 @@ class Assigned(NamedTuple):
 def distractors(
     features: Tensor, image_id: Tensor, temperature: float, noise: Tensor | None = None
 ) -> Tensor:
-    """Draw two other images for each, likelier the more they resemble it (METHOD 5.3).
+    """Draw two other images for each, likelier the more they resemble it (ALBEF, section 5).
 
     Args:
         features: unit rows, (B, E).

@@ -39,7 +39,7 @@ def soft_targets(teacher: Tensor, positive: Tensor, alpha: float) -> Tensor:
 
 
 def itc(sim_i2t: Tensor, sim_t2i: Tensor, target_i2t: Tensor, target_t2i: Tensor) -> Tensor:
-    """ALBEF's contrast (METHOD 1.1): soft cross-entropy, the mean of both directions.
+    """ALBEF's contrast (section 3.4): soft cross-entropy, the mean of both directions.
 
     Args:
         sim_i2t: image-to-text similarity over temperature, (B, N).

@@ -1,7 +1,7 @@
 """Words predicted with momentum distillation: masked ones, and the next one of a text.
 
 B pairs, L words, M words to predict of all pairs together, A answers of T tokens, V word pieces.
-(ALBEF, sections 3.2, 3.4 and 4.2; METHOD 1.5 and 5.2.)
+(ALBEF, sections 3.2, 3.4 and 4.2.)
 """
 
 from torch import Tensor

@@ -56,7 +56,7 @@ def same_item(image_a: Tensor, text_a: Tensor, image_b: Tensor, text_b: Tensor) 
 
 
 def itm(logits: Tensor, match: Tensor) -> Tensor:
-    """Cross-entropy of the matching head (METHOD 1.3).
+    """Cross-entropy of the matching head (ALBEF, section 3.2).
 
     Args:
         logits: (R, 2); class 1 says that the pair matches.

@@ -35,7 +35,7 @@ def box_iou(one: Tensor, other: Tensor) -> Tensor:
 
 
 def box_scores(saliency: Tensor, boxes: Tensor, power: float = 0.5) -> Tensor:
-    """How much of a map each box holds for its size: sum inside / area ^ power (METHOD 5.5).
+    """How much of a map each box holds for its size: sum inside / area ^ power, as ALBEF's code.
 
     As in ALBEF, the pixels of a box go from int(y) to int(y + h) and int(x) to int(x + w), cut at
     the picture's edges; its area is w x h as given.

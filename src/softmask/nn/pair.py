@@ -14,7 +14,7 @@ class PairFusion(FusionEncoder):
     """Layers that look at the left and at the right image in turn.
 
     Layer 2 p looks left and layer 2 p + 1 right. The two project images to keys and values with
-    one set of weights, everything else is their own (METHOD 5.3). Keys come layer by layer, so
+    one set of weights, everything else is their own. Keys come layer by layer, so
     that all passes are those of `FusionEncoder`.
 
     Args:

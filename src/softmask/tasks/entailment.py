@@ -10,7 +10,7 @@ from softmask.tasks.objective import Distillation
 
 
 class EntailmentTask(ClassifyTask):
-    """SNLI-VE as ALBEF does it (section 5; METHOD 5.4): the premise is the image alone.
+    """SNLI-VE as ALBEF does it (section 5): the premise is the image alone.
 
     Args:
         backbone: the ViT, the BERT and the fusion encoder.

@@ -21,7 +21,7 @@ from softmask.tasks.objective import Distillation
 
 
 class Nlvr2Task(ClassifyTask):
-    """NLVR2 as ALBEF does it (section 5; METHOD 5.3): each fusion layer twice, one for each image.
+    """NLVR2 as ALBEF does it (section 5): each fusion layer twice, one for each image.
 
     Args:
         backbone: the ViT, the BERT and the fusion encoder of one image, which is doubled.

@@ -33,7 +33,7 @@ TEMPERATURE = 0.07
 
 
 class Nlvr2PretrainTask(ClassifiedTask):
-    """Shows each text two images and asks which is its own (METHOD 5.3); no twins, no other loss.
+    """Shows each text two images and asks which is its own (ALBEF, section 5); no twins.
 
     Evaluation draws nothing: the texts' own images take turns to be left, right and away, and the
     others are the likest of the batch. So scores compare for one batch size and number of ranks.

@@ -1,4 +1,4 @@
-"""The constants of SoftMask++'s objective, each a switch. METHOD says which are the paper's.
+"""The constants of SoftMask++'s objective, each a switch. docs/method.md says which are known.
 
 Defaults marked (ours) are not public: they are this project's choice.
 """

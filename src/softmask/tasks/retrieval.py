@@ -1,4 +1,4 @@
-"""Retrieval's fine-tuning: contrast and matching on pairs, as in ALBEF (section 4, METHOD 5.1).
+"""Retrieval's fine-tuning: contrast and matching on pairs, as in ALBEF (section 4).
 
 B pairs of this rank, L words, D width.
 """

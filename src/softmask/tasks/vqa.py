@@ -1,4 +1,4 @@
-"""Visual question answering by a decoder (ALBEF, section 4.2; METHOD 5.2).
+"""Visual question answering by a decoder (ALBEF, section 4.2).
 
 B questions of this rank, A answers of all of them, L question tokens, T answer tokens, V word
 pieces.
