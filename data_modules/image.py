@@ -16,7 +16,7 @@ import numpy as np
 from data_modules.decode import Crop
 from data_modules.decode import Pixels as Pixels
 from data_modules.pipeline import Pipeline
-from data_modules.sheet import Move, Sheet, centred, draw_crop, shifted
+from data_modules.sheet import Move, Sheet, centred, draw_crop, shifted, spread_fast
 from data_modules.tone import (
     autocontrast,
     brighten,
@@ -157,7 +157,7 @@ class Distort:
             return Sheet(self._own(crop, rng.getrandbits(32)), self.size)
         # A copy in either case: one block of memory is quicker to pass over.
         pixels = mirror(crop) if rng.random() < self.options.flip else crop.copy()
-        return Sheet(pixels, self.size, self.options.fill)
+        return Sheet(pixels, self.size, self.options.fill, spread_fast)
 
     def change(self, sheet: Sheet, rng: random.Random) -> None:
         """Distort what `cut` gave; all but the last pass over the pixels, which lays them."""
