@@ -88,7 +88,7 @@ class MakePairs(Maker):
 
     def batch(self, items: Sequence[PairItem], epoch: int) -> PairBatch:  # noqa: ARG002
         """Stack pairs."""
-        return pair_batch(items, self.reader.text.pad, self.reader.length)
+        return pair_batch(items, self.reader.images, self.reader.text.pad, self.reader.length)
 
     def text(self, sample: Sample, epoch: int, found: Contents) -> tuple[PairText, Encoded]:
         """Make all but the picture, with the caption whose turn it is; give its tokens too."""

@@ -140,4 +140,4 @@ class MakePretrain(Maker):
         """Distort and stack pairs."""
         for item in items:
             self.distort.change(item.image, item.rng)
-        return pretrain_batch(items, self.reader.text.pad, self.reader.length)
+        return pretrain_batch(items, self.reader.images, self.reader.text.pad, self.reader.length)
