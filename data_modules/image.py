@@ -5,7 +5,7 @@ Pixels are uint8 of shape (H, W, 3), RGB where nothing else is said.
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -159,16 +159,17 @@ class Distort:
         pixels = mirror(crop) if rng.random() < self.options.flip else crop.copy()
         return Sheet(pixels, self.size, self.options.fill, spread_fast)
 
-    def change(self, sheet: Sheet, rng: random.Random) -> None:
-        """Distort what `cut` gave; all but the last pass over the pixels, which lays them."""
+    @property
+    def stages(self) -> Sequence[Callable[[Sheet, random.Random], None]]:
+        """What distorts a sheet that `cut` gave, in this order; all but laying it."""
         if self._own:
-            return
-        self._colour(sheet, rng)
-        self._blur(sheet, rng)
-        for _ in range(self.options.rand_ops):
-            if rng.random() < self.options.rand_prob:
-                # Each draw chooses among all, so one kind may come twice, as in RandAugment.
-                rng.choice(rng.choice(self._operations))(sheet)
+            return ()
+        return self._colour, self._blur, *[self._augment] * self.options.rand_ops
+
+    def change(self, sheet: Sheet, rng: random.Random) -> None:
+        """Do all stages."""
+        for stage in self.stages:
+            stage(sheet, rng)
 
     def _colour(self, sheet: Sheet, rng: random.Random) -> None:
         matrix = None
@@ -182,6 +183,11 @@ class Distort:
     def _blur(self, sheet: Sheet, rng: random.Random) -> None:
         if rng.random() < self.options.blur_prob:
             sheet.blur(rng.uniform(*self.options.blur_sigma))
+
+    def _augment(self, sheet: Sheet, rng: random.Random) -> None:
+        if rng.random() < self.options.rand_prob:
+            # Each draw chooses among all, so one kind may come twice, as in RandAugment.
+            rng.choice(rng.choice(self._operations))(sheet)
 
 
 def operations(magnitude: float, size: int) -> dict[str, tuple[Operation, ...]]:

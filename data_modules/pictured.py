@@ -160,11 +160,14 @@ class Reader:
         return sheet
 
     def rng(self, sample: Sample, epoch: int, side: str = "") -> random.Random:
-        """Give the random numbers of a picture's distortion; `side` as in `picture`."""
+        """Give the random numbers of a picture's distortion; `side` as in `picture`.
+
+        In pretraining a sample's masks and soft-mask words are drawn from them first.
+        """
         return random.Random(sample_seed(self.seed, epoch, sample.draws + side))
 
     def word_rng(self, sample: Sample, epoch: int) -> random.Random:
-        """Give those of masks and soft-mask words, which are not the picture's."""
+        """Give those of masks and soft-mask words where they are not the picture's."""
         return random.Random(sample_seed(self.seed, epoch, sample.draws) | 1 << 63)
 
     def tokens(self, text: str) -> Ids:
