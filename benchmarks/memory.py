@@ -9,6 +9,7 @@ from benchmarks.clock import resident_mib
 from benchmarks.pictures import smooth_pairs
 from data_modules import PretrainData
 from data_modules.batches import Batch, Maker
+from data_modules.replace import Steps
 from data_modules.shards import INDEX, Sample
 from data_modules.write import write_shards
 
@@ -28,12 +29,13 @@ class Weighed(Maker):
         self.maker = maker
 
     def item(self, sample: Sample, epoch: int) -> Any:  # noqa: ANN401 (each maker has its own)
-        """Begin what a batch is stacked from."""
+        """Make what a batch is stacked from, or begin it."""
         return self.maker.item(sample, epoch)
 
-    def finish(self, item: Any) -> Any:  # noqa: ANN401 (as above)
-        """End it."""
-        return self.maker.finish(item)
+    @property
+    def steps(self) -> Steps:
+        """What a sample goes through."""
+        return self.maker.steps
 
     def batch(self, items: Sequence[Any], epoch: int) -> Batch:
         """Stack items."""

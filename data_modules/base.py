@@ -158,8 +158,7 @@ class ShardedData(L.LightningDataModule):
             plan,
             maker.batch,
             workers=self.workers,
-            item=maker.item,
-            finish=maker.finish,
+            steps=maker.steps,
             tally=self.tally,
             check=DropLimit(self.tally, self.dropped, world=world),
             stop=self._limit(plan.steps),
@@ -222,7 +221,7 @@ class ShardedData(L.LightningDataModule):
         plan = EvaluationPlan(count, self.eval_batch_size, rank=rank, world=world)
         maker = self.make_evaluation()
         loader = EvaluationLoader(
-            shards, plan, maker.batch, workers=self.workers, item=maker.item, finish=maker.finish
+            shards, plan, maker.batch, workers=self.workers, steps=maker.steps
         )
         self._loaders.append(loader)
         return loader

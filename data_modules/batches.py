@@ -1,13 +1,13 @@
 """Batches by their place in training, made where they are asked for."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from torch.utils.data import Dataset
 
 from data_modules.order import Positions
-from data_modules.replace import Fetched
+from data_modules.replace import Fetched, Steps
 from data_modules.shards import Sample
 from softmask.drops import Drop
 from softmask.errors import InputError
@@ -19,7 +19,7 @@ Plan = Callable[[int, int], Positions]
 """Epoch and step to the positions of a batch."""
 Place = tuple[int, int]
 """Epoch and step."""
-Fetch = Callable[[Iterable[int], int, int], list[Fetched]]
+Fetch = Callable[[Sequence[int], int, int], list[Fetched]]
 """Positions, epoch and step to items."""
 
 
@@ -31,26 +31,23 @@ class Made(NamedTuple):
 
 
 class Maker(ABC):
-    """Samples to batches in three steps, so that a bad sample is found before a batch is stacked.
+    """Samples to batches in steps, so that a bad sample is found before a batch is stacked.
 
     It must pickle.
     """
 
     @abstractmethod
     def item(self, sample: Sample, epoch: int) -> Any:  # noqa: ANN401 (each maker has its own)
-        """Begin what a batch is stacked from: all but pixels.
+        """Make what a batch is stacked from, or begin it.
 
         Raises:
             BadSample: if the sample cannot be used.
         """
 
-    def finish(self, item: Any) -> Any:  # noqa: ANN401 (as above)
-        """End it; nothing is left to do unless a maker says so.
-
-        Raises:
-            BadSample: if the sample cannot be used.
-        """
-        return item
+    @property
+    def steps(self) -> Steps:
+        """What a sample goes through; `item` alone unless a maker has more to do."""
+        return (self.item,)
 
     @abstractmethod
     def batch(self, items: Sequence[Any], epoch: int) -> Batch:
@@ -58,7 +55,10 @@ class Maker(ABC):
 
     def __call__(self, samples: Sequence[Sample], epoch: int) -> Batch:
         """Make a batch of samples that are good."""
-        return self.batch([self.finish(self.item(sample, epoch)) for sample in samples], epoch)
+        items: Sequence[Any] = samples
+        for step in self.steps:
+            items = [step(item, epoch) for item in items]
+        return self.batch(items, epoch)
 
 
 class Batches(Dataset[Made | InputError]):
@@ -83,8 +83,3 @@ class Batches(Dataset[Made | InputError]):
         except InputError as error:
             return error
         return Made(batch, [each.drop for each in found if each.drop])
-
-
-def as_sample(sample: Sample, epoch: int) -> Sample:  # noqa: ARG001 (the interface wants it)
-    """Hand a sample on as it is."""
-    return sample

@@ -1,6 +1,5 @@
 """Pictures with their captions: all of them to evaluate, one of them to train."""
 
-import random
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -88,7 +87,7 @@ class MakePairs(Maker):
 
     def batch(self, items: Sequence[PairItem], epoch: int) -> PairBatch:  # noqa: ARG002
         """Stack pairs."""
-        return pair_batch(items, self.reader.text.pad, self.reader.length)
+        return pair_batch(items, self.reader.images, self.reader.text.pad, self.reader.length)
 
     def text(self, sample: Sample, epoch: int, found: Contents) -> tuple[PairText, Encoded]:
         """Make all but the picture, with the caption whose turn it is; give its tokens too."""
@@ -121,11 +120,13 @@ def caption_place(seed: int, epoch: int, sample: Sample, count: int) -> int:
         sample: whose `turn` counts its comings in the epoch.
         count: captions it has.
     """
-    if count == 1:  # many samples have one, and streams of random numbers cost time to begin
+    if count == 1:
         return 0
-    # Neither the stream of the picture nor that of the masks.
-    draw = random.Random(sample_seed(seed, epoch, f"{sample.key}/captions"))
-    return draw.sample(range(count), count)[sample.turn % count]
+    left, place = list(range(count)), 0
+    for turn in range(sample.turn % count + 1):
+        # Hashed: a stream of random numbers takes longer to begin than all else here.
+        place = left.pop(sample_seed(seed, epoch, f"{sample.key}/captions/{turn}") % len(left))
+    return place
 
 
 def tokenise(caption: str, reader: Reader) -> tuple[str, Encoded]:

@@ -5,7 +5,7 @@ whole batch (rounded up to keep shapes few), S words a pair.
 """
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -16,6 +16,8 @@ from data_modules.sheet import Sheet
 from data_modules.text import Ids, TextDraw
 from softmask.batch import IGNORE, PairBatch, PretrainBatch
 
+Lay = Callable[[Sequence[Sheet]], Tensor]
+"""Lays images of one size into a batch, (B, 3, H, W)."""
 MLM_MULTIPLE = 32
 """M is rounded up to a multiple of this, so that batches have few shapes."""
 
@@ -49,23 +51,26 @@ class PretrainItem(NamedTuple):
     """Of what is still to be done to the image."""
 
 
-def pair_batch(items: Sequence[PairItem], pad: int, length: int | None = None) -> PairBatch:
+def pair_batch(
+    items: Sequence[PairItem], lay: Lay, pad: int, length: int | None = None
+) -> PairBatch:
     """Stack pairs.
 
     Args:
         items: B pairs with images of one size.
+        lay: images into a batch.
         pad: id of [PAD].
         length: tokens to pad to; None pads to the longest.
     """
-    return _pairs(items, [item.text.input_ids for item in items], pad, length)
+    return _pairs(items, [item.text.input_ids for item in items], lay, pad, length)
 
 
 def pretrain_batch(
-    items: Sequence[PretrainItem], pad: int, length: int | None = None
+    items: Sequence[PretrainItem], lay: Lay, pad: int, length: int | None = None
 ) -> PretrainBatch:
     """Stack augmented pairs; optional keys are there when every item has them."""
     draws = [item.draw for item in items]
-    stacked = _pairs(items, [draw.input_ids for draw in draws], pad, length)
+    stacked = _pairs(items, [draw.input_ids for draw in draws], lay, pad, length)
     width = stacked["input_ids"].shape[1]
     fields = {
         **stacked,
@@ -82,18 +87,22 @@ def pretrain_batch(
     if clean := [draw.clean_ids for draw in draws if draw.clean_ids is not None]:
         batch["clean_ids"] = pad_rows(clean, pad, length)
     if images := [item.clean_image for item in items if item.clean_image is not None]:
-        batch["clean_image"] = images_batch(images)
+        batch["clean_image"] = lay(images)
     return batch
 
 
 def _pairs(
-    items: Sequence[PairItem | PretrainItem], ids: Sequence[Ids], pad: int, length: int | None
+    items: Sequence[PairItem | PretrainItem],
+    ids: Sequence[Ids],
+    lay: Lay,
+    pad: int,
+    length: int | None,
 ) -> PairBatch:
     texts = [item.text for item in items]
     input_ids = pad_rows(ids, pad, length)
     lengths = torch.tensor([len(each) for each in ids])
     return {
-        "image": images_batch([item.image for item in items]),
+        "image": lay([item.image for item in items]),
         "input_ids": input_ids,
         "attention_mask": torch.arange(input_ids.shape[1]) < lengths[:, None],
         "image_id": torch.tensor([text.image_id for text in texts]),
@@ -102,16 +111,6 @@ def _pairs(
         "key": [text.key for text in texts],
         "caption": [text.caption for text in texts],
     }
-
-
-def images_batch(sheets: Sequence[Sheet]) -> Tensor:
-    """Lay pictures of one size below each other, (B, 3, H, W)."""
-    size = sheets[0].size
-    images = np.empty((len(sheets), size, size, 3), np.uint8)
-    for sheet, image in zip(sheets, images, strict=True):
-        sheet.lay(image)
-    # The permuted view has channels-last strides: the layout that convolutions like best.
-    return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
 def _join(parts: Iterable[Ids], value: int) -> Tensor:

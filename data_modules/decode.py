@@ -47,10 +47,7 @@ class Picture(NamedTuple):
             pixels = _usual(self.data)
         else:
             pixels = _unusual(self)
-        if pixels is None:
-            kind = self.header.kind
-            raise BadSample(Reason.CORRUPT_PICTURE, f"cannot be decoded as {kind}")
-        return pixels
+        return self._whole(pixels)
 
     def decode_crop(self, draw: Callable[[int, int], Crop]) -> Pixels:
         """Give what `decode()[crop]` gives, without decoding the rows below the crop if it can be.
@@ -66,10 +63,16 @@ class Picture(NamedTuple):
             pixels = self.decode()
             return pixels[draw(*pixels.shape[:2])]
         crop = draw(header.height, header.width)
+        cut = bytearray(self.data)
         # Two rows more: the last one's colours lie between its own and those of the next.
-        height = struct.pack(">H", min(crop[0].stop + 2, header.height))
-        at = header.height_at
-        return self._replace(data=self.data[:at] + height + self.data[at + 2 :]).decode()[crop]
+        struct.pack_into(">H", cut, header.height_at, min(crop[0].stop + 2, header.height))
+        return self._whole(_plain(cut))[crop]
+
+    def _whole(self, pixels: Pixels | None) -> Pixels:
+        if pixels is None:
+            kind = self.header.kind
+            raise BadSample(Reason.CORRUPT_PICTURE, f"cannot be decoded as {kind}")
+        return pixels
 
 
 def open_picture(data: bytes, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -102,7 +105,7 @@ def _is_usual(header: Header) -> bool:
     return header.mends <= SIMPLE if header.kind == "JPEG" else not header.mends - {Mend.GRAY}
 
 
-def _plain(data: bytes) -> Pixels | None:
+def _plain(data: bytes | bytearray) -> Pixels | None:
     try:
         # Not strict: as OpenCV, it passes over what it can. Both are libjpeg-turbo.
         return np.asarray(simplejpeg.decode_jpeg(data, strict=False), np.uint8)
@@ -110,7 +113,7 @@ def _plain(data: bytes) -> Pixels | None:
         return _usual(data)  # it passes over more: zeros between two segments, for instance
 
 
-def _usual(data: bytes) -> Pixels | None:
+def _usual(data: bytes | bytearray) -> Pixels | None:
     try:
         pixels = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     except cv2.error:

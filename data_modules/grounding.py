@@ -190,7 +190,7 @@ class MakeGrounding(Maker):
     def batch(self, items: Sequence[GroundingItem], epoch: int) -> GroundingBatch:  # noqa: ARG002
         """Stack samples."""
         pairs = [item.pair for item in items]
-        stacked = pair_batch(pairs, self.reader.text.pad, self.reader.length)
+        stacked = pair_batch(pairs, self.reader.images, self.reader.text.pad, self.reader.length)
         mapped = torch.zeros_like(stacked["attention_mask"])
         for row, item in zip(mapped, items, strict=True):
             row[list(item.mapped)] = True

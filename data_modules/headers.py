@@ -11,6 +11,8 @@ from data_modules.reasons import BadSample, Mend, Reason
 
 ORIENTATION = 0x0112  # the EXIF tag
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG's SOF markers
+EXIF, SCAN = 0xE1, 0xDA
+TOLD = FRAMES | {EXIF, SCAN}
 SEQUENTIAL = (0xC0, 0xC1)
 
 
@@ -57,9 +59,9 @@ def _jpeg(data: bytes) -> Header:
             height_at = start + 1 if marker in SEQUENTIAL and height else None
             if channels != 3:
                 mends.add(Mend.GRAY if channels == 1 else Mend.CMYK)
-        elif marker == 0xE1 and _orientation(data[start:stop]) > 1:
+        elif marker == EXIF and _orientation(data[start:stop]) > 1:
             mends.add(Mend.ROTATED)
-        elif marker == 0xDA and frame:
+        elif marker == SCAN and frame:
             # Decoders fill what is cut off with gray; a thumbnail's end before the scan is no end.
             if data.rfind(b"\xff\xd9", stop) < 0:
                 raise _corrupt("its end is missing")
@@ -69,19 +71,21 @@ def _jpeg(data: bytes) -> Header:
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, int, int]]:
-    """Give marker, start and stop of a JPEG's segments."""
+    """Give marker, start and stop of those of a JPEG's segments that are read here."""
     at = 2
     while at < len(data):
-        # Decoders pass over what lies between segments.
-        at = data.find(b"\xff", at)
-        if at < 0:
-            raise _corrupt("it has no scan")
+        if data[at] != 0xFF:
+            # Decoders pass over what lies between segments.
+            at = data.find(b"\xff", at)
+            if at < 0:
+                raise _corrupt("it has no scan")
         marker = data[at + 1]
         if marker == 0xFF:
             at += 1
             continue
-        (size,) = struct.unpack_from(">H", data, at + 2)
-        yield marker, at + 4, at + 2 + size
+        size = data[at + 2] << 8 | data[at + 3]
+        if marker in TOLD:
+            yield marker, at + 4, at + 2 + size
         at += 2 + size
 
 

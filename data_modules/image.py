@@ -5,7 +5,7 @@ Pixels are uint8 of shape (H, W, 3), RGB where nothing else is said.
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -16,7 +16,7 @@ import numpy as np
 from data_modules.decode import Crop
 from data_modules.decode import Pixels as Pixels
 from data_modules.pipeline import Pipeline
-from data_modules.sheet import Move, Sheet, centred, draw_crop, shifted
+from data_modules.sheet import Move, Sheet, centred, draw_crop, shifted, spread_fast
 from data_modules.tone import (
     autocontrast,
     brighten,
@@ -157,18 +157,19 @@ class Distort:
             return Sheet(self._own(crop, rng.getrandbits(32)), self.size)
         # A copy in either case: one block of memory is quicker to pass over.
         pixels = mirror(crop) if rng.random() < self.options.flip else crop.copy()
-        return Sheet(pixels, self.size, self.options.fill)
+        return Sheet(pixels, self.size, self.options.fill, spread_fast)
+
+    @property
+    def stages(self) -> Sequence[Callable[[Sheet, random.Random], None]]:
+        """What distorts a sheet that `cut` gave, in this order; all but laying it."""
+        if self._own:
+            return ()
+        return self._colour, self._blur, *[self._augment] * self.options.rand_ops
 
     def change(self, sheet: Sheet, rng: random.Random) -> None:
-        """Distort what `cut` gave; all but the last pass over the pixels, which lays them."""
-        if self._own:
-            return
-        self._colour(sheet, rng)
-        self._blur(sheet, rng)
-        for _ in range(self.options.rand_ops):
-            if rng.random() < self.options.rand_prob:
-                # Each draw chooses among all, so one kind may come twice, as in RandAugment.
-                rng.choice(rng.choice(self._operations))(sheet)
+        """Do all stages."""
+        for stage in self.stages:
+            stage(sheet, rng)
 
     def _colour(self, sheet: Sheet, rng: random.Random) -> None:
         matrix = None
@@ -182,6 +183,11 @@ class Distort:
     def _blur(self, sheet: Sheet, rng: random.Random) -> None:
         if rng.random() < self.options.blur_prob:
             sheet.blur(rng.uniform(*self.options.blur_sigma))
+
+    def _augment(self, sheet: Sheet, rng: random.Random) -> None:
+        if rng.random() < self.options.rand_prob:
+            # Each draw chooses among all, so one kind may come twice, as in RandAugment.
+            rng.choice(rng.choice(self._operations))(sheet)
 
 
 def operations(magnitude: float, size: int) -> dict[str, tuple[Operation, ...]]:

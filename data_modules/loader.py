@@ -11,10 +11,10 @@ import cv2
 import torch
 from torch.utils.data import DataLoader
 
-from data_modules.batches import Batch, Batches, Made, Make, Place, as_sample
+from data_modules.batches import Batch, Batches, Made, Make, Place
 from data_modules.cursor import Cursor
 from data_modules.order import EvaluationPlan, TrainPlan, fitting_devices
-from data_modules.replace import Finish, Item, Refusing, Replacing, as_is
+from data_modules.replace import Refusing, Replacing, Steps
 from data_modules.shards import ShardSet
 from softmask.drops import Tally
 from softmask.errors import InputError
@@ -67,8 +67,7 @@ class PairLoader(BatchLoader):
         shards: the training samples.
         plan: the order.
         make: items to a batch.
-        item: a sample to an item, or BadSample; samples go as they are unless given.
-        finish: an item to what `make` stacks, or BadSample.
+        steps: a sample to an item, or BadSample; samples go as they are unless given.
         tally: counts the samples and those that others stand for.
         check: told after each batch whether it ends an epoch, stops a run that loses too much; the
             tally's own unless given.
@@ -84,8 +83,7 @@ class PairLoader(BatchLoader):
         make: Make,
         *,
         workers: int,
-        item: Item = as_sample,
-        finish: Finish = as_is,
+        steps: Steps = (),
         tally: Tally | None = None,
         check: Callable[[bool], None] | None = None,
         stop: int | None = None,
@@ -95,7 +93,7 @@ class PairLoader(BatchLoader):
         self._cursor = Cursor(plan.steps if stop is None else min(stop, plan.steps), same_epoch)
         self.tally = tally or Tally()
         self._check = check or self.tally.check
-        fetch = Replacing(shards, item, plan.seed, finish)
+        fetch = Replacing(shards, steps, plan.seed)
         super().__init__(Batches(fetch, plan, make), self._cursor, workers)
 
     def __len__(self) -> int:
@@ -156,8 +154,7 @@ class EvaluationLoader(BatchLoader):
         shards: the samples.
         plan: the order.
         make: items to a batch.
-        item: a sample to an item, or BadSample; samples go as they are unless given.
-        finish: an item to what `make` stacks, or BadSample.
+        steps: a sample to an item, or BadSample; samples go as they are unless given.
         workers: processes that make batches; 0 makes them here.
     """
 
@@ -168,12 +165,11 @@ class EvaluationLoader(BatchLoader):
         make: Make,
         *,
         workers: int,
-        item: Item = as_sample,
-        finish: Finish = as_is,
+        steps: Steps = (),
     ) -> None:
         self.plan = plan
         places = [(0, step) for step in range(plan.steps)]
-        super().__init__(Batches(Refusing(shards, item, finish), plan, make), places, workers)
+        super().__init__(Batches(Refusing(shards, steps), plan, make), places, workers)
 
     def __len__(self) -> int:
         """Count the batches."""

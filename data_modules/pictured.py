@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from data_modules.base import ShardedData
-from data_modules.collate import images_batch, pad_rows
+from data_modules.canvases import Canvases
+from data_modules.collate import pad_rows
 from data_modules.decode import MAX_PIXELS, Picture, open_picture
 from data_modules.image import Distort, Distortion
 from data_modules.mixture import Source
@@ -121,6 +122,7 @@ class Reader:
     ) -> None:
         self.text, self.size, self.max_pixels = text, size, max_pixels
         self.distort, self.seed = distort, seed
+        self._canvases = Canvases()
 
     def picture(self, encoded: bytes, sample: Sample, epoch: int, side: str = "") -> Sheet:
         """Decode a picture and bring it to the square, all but the last pass over its pixels.
@@ -158,11 +160,14 @@ class Reader:
         return sheet
 
     def rng(self, sample: Sample, epoch: int, side: str = "") -> random.Random:
-        """Give the random numbers of a picture's distortion; `side` as in `picture`."""
+        """Give the random numbers of a picture's distortion; `side` as in `picture`.
+
+        In pretraining a sample's masks and soft-mask words are drawn from them first.
+        """
         return random.Random(sample_seed(self.seed, epoch, sample.draws + side))
 
     def word_rng(self, sample: Sample, epoch: int) -> random.Random:
-        """Give those of masks and soft-mask words, which are not the picture's."""
+        """Give those of masks and soft-mask words where they are not the picture's."""
         return random.Random(sample_seed(self.seed, epoch, sample.draws) | 1 << 63)
 
     def tokens(self, text: str) -> Ids:
@@ -181,7 +186,7 @@ class Reader:
 
     def images(self, pictures: Sequence[Sheet]) -> Tensor:
         """Lay pictures into a batch, (B, 3, H, W)."""
-        return images_batch(pictures)
+        return self._canvases.lay(pictures)
 
     def pad(self, rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
         """Stack token rows and tell tokens from padding, (B, L) twice."""

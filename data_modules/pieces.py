@@ -1,5 +1,7 @@
 """Words to pieces, remembered: most captions are made of words seen before."""
 
+from itertools import chain
+
 from tokenizers import Encoding, Tokenizer
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
@@ -40,12 +42,12 @@ class WordPieces:
             caption: from `normalise`.
             room: pieces to give at most.
         """
-        known, ids = self._ids, list[int]()
-        for word in self._words(caption):
-            ids += known.get(word) or self._learn(word)[0]
-            if len(ids) >= room:
-                break
-        return ids[:room]
+        words = self._words(caption)
+        try:
+            pieces = [*map(self._ids.__getitem__, words)]
+        except KeyError:
+            pieces = [self._ids.get(word) or self._learn(word)[0] for word in words]
+        return [*chain.from_iterable(pieces)][:room]
 
     def content(self, caption: str, room: int) -> list[bool]:
         """Tell for each of `ids` whether it is part of a word that names something."""

@@ -8,11 +8,12 @@ from typing import NamedTuple
 from data_modules.batches import Maker
 from data_modules.captioned import MakeCaptioned, MakePairs
 from data_modules.collate import PairText, PretrainItem, pretrain_batch
-from data_modules.contents import contents
+from data_modules.contents import Contents, contents
 from data_modules.decode import MAX_PIXELS, Picture
 from data_modules.image import Distortion
 from data_modules.mixture import Source
 from data_modules.pictured import PicturedData
+from data_modules.replace import Steps
 from data_modules.shards import Sample
 from data_modules.sheet import Sheet
 from data_modules.store import StoreOptions
@@ -94,14 +95,22 @@ class PretrainData(PicturedData):
         return MakeCaptioned(self.plain())
 
 
+class Opened(NamedTuple):
+    """A sample whose picture is a good one, as far as its header tells."""
+
+    sample: Sample
+    found: Contents
+    picture: Picture
+
+
 class Begun(NamedTuple):
     """A training pair whose picture is still encoded."""
 
     picture: Picture
-    rng: random.Random
-    """Of the picture's distortion."""
     text: PairText
     draw: TextDraw
+    rng: random.Random
+    """Of the picture's distortion."""
 
 
 class MakePretrain(Maker):
@@ -117,15 +126,24 @@ class MakePretrain(Maker):
         self.pairs, self.reader, self.distort = pairs, pairs.reader, pairs.reader.distort
         self.clean_image = clean_image
 
-    def item(self, sample: Sample, epoch: int) -> Begun:
-        """Begin one augmented pair, or raise BadSample."""
-        found = contents(sample)
-        picture = self.reader.open(found.image)
-        text, encoded = self.pairs.text(sample, epoch, found)
-        draw = self.reader.text.draw(encoded, self.reader.word_rng(sample, epoch))
-        return Begun(picture, self.reader.rng(sample, epoch), text, draw)
+    @property
+    def steps(self) -> Steps:
+        """Open, draw words, decode."""
+        return self.item, self.begin, self.cut
 
-    def finish(self, item: Begun) -> PretrainItem:
+    def item(self, sample: Sample, epoch: int) -> Opened:  # noqa: ARG002 (steps are told)
+        """Read what a sample holds, or raise BadSample."""
+        found = contents(sample)
+        return Opened(sample, found, self.reader.open(found.image))
+
+    def begin(self, item: Opened, epoch: int) -> Begun:
+        """Make all but the picture, or raise BadSample."""
+        text, encoded = self.pairs.text(item.sample, epoch, item.found)
+        # One stream for words and picture: to begin one takes as long as a hundred numbers of it.
+        rng = self.reader.rng(item.sample, epoch)
+        return Begun(item.picture, text, self.reader.text.draw(encoded, rng), rng)
+
+    def cut(self, item: Begun, epoch: int) -> PretrainItem:  # noqa: ARG002 (as above)
         """Decode, or raise BadSample."""
         crop = partial(self.distort.crop, rng=item.rng)
         if not self.clean_image:
@@ -138,6 +156,8 @@ class MakePretrain(Maker):
 
     def batch(self, items: Sequence[PretrainItem], epoch: int) -> PretrainBatch:  # noqa: ARG002
         """Distort and stack pairs."""
-        for item in items:
-            self.distort.change(item.image, item.rng)
-        return pretrain_batch(items, self.reader.text.pad, self.reader.length)
+        # Stage by stage: the processor keeps the code of one in its caches, but not that of all.
+        for stage in self.distort.stages:
+            for item in items:
+                stage(item.image, item.rng)
+        return pretrain_batch(items, self.reader.images, self.reader.text.pad, self.reader.length)

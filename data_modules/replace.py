@@ -5,7 +5,7 @@ Evaluation refuses: figures of a part of a test set compare with nothing.
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Sequence
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -16,11 +16,12 @@ from data_modules.shards import Sample, ShardSet
 from softmask.drops import Drop
 from softmask.errors import InputError
 
-Item = Callable[[Sample, int], Any]
-"""A sample and the epoch to an item, all but its long work done; may raise BadSample."""
-Finish = Callable[[Any], Any]
-"""An item to what a batch is stacked from; may raise BadSample. A batch begins all its items before
-it finishes the first: code and tables of the short work stay in the processor's caches then."""
+Step = Callable[[Any, int], Any]
+"""A sample, or what the step before made of it, and the epoch to the next form; may raise
+BadSample."""
+Steps = Sequence[Step]
+"""A sample to what a batch is stacked from. A batch goes through one step after the other: code and
+tables of one stay in the processor's caches, those of all do not."""
 
 TRIES = 16
 NEAR = 8  # tries that stay in the sample's shard: it is open, and may be the only one here
@@ -33,52 +34,48 @@ class Fetched(NamedTuple):
     drop: Drop | None = None
 
 
-def as_is(item: Any) -> Any:  # noqa: ANN401 (one type in, the same out)
-    """Finish an item that has no long work."""
-    return item
-
-
 class Replacing:
     """Reads training samples.
 
     Args:
         shards: the samples.
-        item: begins what a batch is stacked from.
+        steps: to what a batch is stacked from.
         seed: of the run.
-        finish: ends it.
     """
 
-    def __init__(self, shards: ShardSet, item: Item, seed: int, finish: Finish = as_is) -> None:
-        self.shards, self.item, self.seed, self.finish = shards, item, seed, finish
+    def __init__(self, shards: ShardSet, steps: Steps, seed: int) -> None:
+        self.shards, self.steps, self.seed = shards, steps, seed
         self._ends = list(accumulate(shards.counts))
 
-    def __call__(self, positions: Iterable[int], epoch: int, step: int) -> list[Fetched]:
+    def __call__(self, positions: Sequence[int], epoch: int, step: int) -> list[Fetched]:
         """Give the items of positions, or others' by a rule that knows no rank and no worker.
 
         Raises:
             InputError: if no good sample is found, or a shard is gone.
         """
-        running = [self._fetch(position, epoch, step) for position in positions]
-        for each in running:
-            next(each)
-        return [fetched for each in running if (fetched := next(each))]
+        items: list[Any] = [self.shards.read(position) for position in positions]
+        drops: dict[int, Drop] = {}
+        for done, take in enumerate(self.steps, start=1):
+            for row, item in enumerate(items):
+                try:
+                    items[row] = take(item, epoch)
+                except BadSample as bad:
+                    position = positions[row]
+                    if row not in drops:  # a bad substitute is counted at its own turn
+                        drops[row] = _drop(self.shards.read(position), bad, epoch, step)
+                    items[row] = self._another(position, self.steps[:done], epoch, drops[row])
+        return [Fetched(item, drops.get(row)) for row, item in enumerate(items)]
 
-    def _fetch(self, position: int, epoch: int, step: int) -> Iterator[Fetched | None]:
-        """Give None when an item is begun for the first time, then what came of it."""
-        drop, begun = None, False
-        for attempt in range(TRIES):
-            sample = self.shards.read(self.substitute(position, epoch, attempt))
+    def _another(self, position: int, steps: Steps, epoch: int, drop: Drop) -> Any:  # noqa: ANN401 (as the steps)
+        """Take a substitute through `steps`: the first that is good so far."""
+        for attempt in range(1, TRIES):
+            item: Any = self.shards.read(self.substitute(position, epoch, attempt))
             try:
-                item = self.item(sample, epoch)
-                if not begun:
-                    begun = True
-                    yield None
-                yield Fetched(self.finish(item), drop)
-                return
-            except BadSample as bad:
-                # A bad substitute is counted at its own turn.
-                drop = drop or _drop(sample, bad, epoch, step)
-        assert drop is not None
+                for take in steps:
+                    item = take(item, epoch)
+            except BadSample:
+                continue
+            return item
         raise InputError(
             f"{TRIES} samples in a row are bad, the first is {drop.key!r} of {drop.shard} "
             f"({drop.reason}): run `softmask data check` on the data and mend it."
@@ -103,14 +100,13 @@ class Refusing:
 
     Args:
         shards: the samples.
-        item: begins what a batch is stacked from.
-        finish: ends it.
+        steps: to what a batch is stacked from.
     """
 
-    def __init__(self, shards: ShardSet, item: Item, finish: Finish = as_is) -> None:
-        self.shards, self.item, self.finish = shards, item, finish
+    def __init__(self, shards: ShardSet, steps: Steps) -> None:
+        self.shards, self.steps = shards, steps
 
-    def __call__(self, positions: Iterable[int], epoch: int, step: int) -> list[Fetched]:  # noqa: ARG002 (as above)
+    def __call__(self, positions: Sequence[int], epoch: int, step: int) -> list[Fetched]:  # noqa: ARG002 (as above)
         """Give the items of positions.
 
         Raises:
@@ -119,14 +115,16 @@ class Refusing:
         return [self._fetch(position, epoch) for position in positions]
 
     def _fetch(self, position: int, epoch: int) -> Fetched:
-        sample = self.shards.read(position)
+        item: Any = (sample := self.shards.read(position))
         try:
-            return Fetched(self.finish(self.item(sample, epoch)))
+            for take in self.steps:
+                item = take(item, epoch)
         except BadSample as bad:
             raise InputError(
                 f"The {source(sample)} {bad.detail} ({bad.reason}), and evaluation leaves nothing "
                 "out: mend or remove it; `softmask data check` lists all of them."
             ) from bad
+        return Fetched(item)
 
 
 def _drop(sample: Sample, bad: BadSample, epoch: int, step: int) -> Drop:

@@ -15,6 +15,8 @@ from data_modules.decode import Crop
 from data_modules.tone import FAINT, blur
 from softmask.pictures import Pixels, spread
 
+Spread = Callable[[Pixels, Pixels], None]
+"""Brings a picture to a square that is there already."""
 Move = tuple[float, float, float, float, float, float]
 LINEAR = 1 / 6
 """Variance of what spreading between two neighbours blurs, in pixels of the crop: t (1 - t) at a
@@ -33,11 +35,12 @@ class Sheet:
         pixels: (H, W, 3) or (H, W), uint8; they stay as they are.
         size: S.
         fill: gray that moves bring in.
+        spread: spreads what no blur and no move does; by Pillow's rule unless told.
     """
 
-    def __init__(self, pixels: Pixels, size: int, fill: int = 0) -> None:
+    def __init__(self, pixels: Pixels, size: int, fill: int = 0, spread: Spread = spread) -> None:
         self.pixels = np.ascontiguousarray(pixels)
-        self.size, self.fill = size, fill
+        self.size, self.fill, self.spread = size, fill, spread
         self._moves: Move | None = None
         self._soft = False
         if pixels.shape[0] * pixels.shape[1] > size * size:
@@ -107,13 +110,31 @@ class Sheet:
         if self._soft:
             cv2.resize(self.pixels, out.shape[:2], dst=out, interpolation=cv2.INTER_LINEAR)
         else:
-            spread(self.pixels, out)
+            self.spread(self.pixels, out)
 
     def _spreading(self) -> Move:
         height, width = self.pixels.shape[:2]
         across, down = self.size / width, self.size / height
         # Pixels are squares: their centres lie at halves.
         return across, 0, across / 2 - 0.5, 0, down, down / 2 - 0.5
+
+
+def spread_fast(pixels: Pixels, out: Pixels) -> None:
+    """Spread as `spread` does, but by OpenCV's bicubic where no side shrinks.
+
+    It takes two thirds of the time where OpenCV is built with Intel's IPP; elsewhere it takes three
+    times as much and is not used. It is a little sharper: its parameter is -0.75, Pillow's -0.5.
+
+    Args:
+        pixels: (H, W, 3), or (H, W) gray, in one block of memory.
+        out: (S, S, 3) or (S, S), written.
+    """
+    height, width = pixels.shape[:2]
+    size = len(out)
+    if max(height, width) <= size and cv2.ipp.useIPP():
+        cv2.resize(pixels, (size, size), dst=out, interpolation=cv2.INTER_CUBIC)
+    else:
+        spread(pixels, out)
 
 
 def _joined(last: Move, first: Move) -> Move:

@@ -53,14 +53,14 @@ class TarShard:
         if self._descriptor is None:
             self._descriptor = os.open(self.file, os.O_RDONLY)
         key, members = self._samples[number]
-        start = min(member.offset for member in members.values())
-        stop = max(member.offset + member.size for member in members.values())
-        # At once, for members lie side by side; pread has no file position, so a forked worker
-        # cannot disturb its siblings.
+        places = [*members.values()]
+        start, stop = places[0].offset, sum(places[-1])
+        # At once, for members lie side by side, in the tar's order; pread has no file position, so
+        # a forked worker cannot disturb its siblings.
         data = os.pread(self._descriptor, stop - start, start)
         return key, {
-            column: data[member.offset - start : member.offset - start + member.size]
-            for column, member in members.items()
+            column: data[offset - start : offset - start + size]
+            for column, (offset, size) in members.items()
         }
 
     def close(self) -> None:

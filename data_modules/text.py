@@ -103,6 +103,7 @@ class Text:
         self._cls = int(self._tokenizer.cls_token_id)
         self._sep = int(self._tokenizer.sep_token_id)
         self._mask = int(self._tokenizer.mask_token_id)
+        self._special = frozenset((self._cls, self._sep, self.pad))
         self._vocabulary = len(self._tokenizer)
 
     def encode(self, caption: str) -> Encoded:
@@ -117,8 +118,9 @@ class Text:
         room = self.options.max_tokens - 1 - self.options.sep
         pieces = self._pieces.ids(caption, room)
         ids = [self._cls, *pieces, *[self._sep] * self.options.sep]
-        special = (self._cls, self._sep, self.pad)
-        ordinary = [place for place, token in enumerate(ids) if token not in special]
+        ordinary = list(range(1, 1 + len(pieces)))
+        if not self._special.isdisjoint(pieces):
+            ordinary = [place for place in ordinary if ids[place] not in self._special]
         content: Ids = ()
         if self.options.soft_words == "content":
             names = self._pieces.content(caption, room)

@@ -6,7 +6,7 @@ one matrix, (3, 4) with the offset last, so that any number of them costs one pa
 
 import math
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import cv2
@@ -61,18 +61,14 @@ class Jitter(NamedTuple):
             (kept * before + r, kept * own + g, kept * after + b),
             (kept * after + r, kept * before + g, kept * own + b),
         )
-        gray = sum(each * value for each, value in zip(self._gray(rows), mean, strict=True))
+        # The gray that contrast blends with: of `rows` if they come before, and saturation alone
+        # would leave it as it is.
+        shade = LUMA
+        if self.hue_before_contrast:
+            shade = kept * turned[0] + r, kept * turned[1] + g, kept * turned[2] + b
+        gray = shade[0] * mean[0] + shade[1] * mean[1] + shade[2] * mean[2]
         gain, offset = self.brightness * self.contrast, self.brightness * (1 - self.contrast) * gray
         return [[gain * x, gain * y, gain * z, offset] for x, y, z in rows]
-
-    def _gray(self, rows: Iterable[Sequence[float]]) -> Sequence[float]:
-        """Give the weights of the gray that contrast blends with; saturation leaves gray alone."""
-        if not self.hue_before_contrast:
-            return LUMA
-        return [
-            sum(luma * each for luma, each in zip(LUMA, column, strict=True))
-            for column in zip(*rows, strict=True)
-        ]
 
 
 def draw_jitter(strengths: tuple[float, float, float, float], rng: random.Random) -> Jitter:
@@ -124,12 +120,13 @@ def autocontrast(pixels: Pixels) -> Pixels:
     """Stretch each channel of P to 0..255; an even channel stays."""
     flat = pixels.reshape(len(pixels), -1)
     channels = 1 if pixels.ndim == 2 else pixels.shape[2]
-    low = flat.min(0).reshape(-1, channels).min(0).astype(np.float64)
-    high = flat.max(0).reshape(-1, channels).max(0).astype(np.float64)
-    even = high <= low
-    scale = np.where(even, 1.0, 255 / np.where(even, 1.0, high - low))
-    offset = np.where(even, 0.0, -low * scale)
-    return np.asarray(cv2.transform(pixels, np.column_stack([np.diag(scale), offset])), np.uint8)
+    lows = flat.min(0).reshape(-1, channels).min(0).tolist()
+    highs = flat.max(0).reshape(-1, channels).max(0).tolist()
+    matrix = np.zeros((channels, channels + 1))
+    for channel, (low, high) in enumerate(zip(lows, highs, strict=True)):
+        scale, offset = (255 / (high - low), low) if high > low else (1, 0)
+        matrix[channel, channel], matrix[channel, -1] = scale, -offset * scale
+    return np.asarray(cv2.transform(pixels, matrix), np.uint8)
 
 
 def equalize(pixels: Pixels) -> Pixels:

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from data_modules.image import WEAK, Distort, Distortion, on_white, operations
-from data_modules.sheet import Sheet, shifted
+from data_modules.sheet import Sheet, shifted, spread_fast
 from softmask.errors import InputError
 from softmask.pictures import resize
 
@@ -53,16 +53,45 @@ def test_resize_averages_when_it_shrinks_much():
     assert np.all(np.abs(resize(stripes, 16).astype(int)[2:-2, 2:-2] - 127) <= 2)
 
 
-def test_gray_is_spread_by_opencv_and_shrunk_by_pillows_rule(pixels):
-    for side in (24, 60):
-        gray = cv2.resize(pixels[..., 0], (side, side))
-        laid = Sheet(gray, 48).lay()
+@pytest.mark.parametrize("gray", [False, True])
+@pytest.mark.parametrize("shape", [(24, 30), (48, 20), (20, 49), (60, 60)])
+def test_training_spreads_by_opencv_and_shrinks_by_pillows_rule(pixels, shape, gray):
+    crop = cv2.resize(pixels[..., 0] if gray else pixels, shape[::-1])
+    laid = Sheet(crop, 48, spread=spread_fast).lay()
+    if gray:
         assert (laid == laid[..., :1]).all()
-        if side < 48:
-            expected = cv2.resize(gray, (48, 48), interpolation=cv2.INTER_CUBIC)
-            assert np.array_equal(laid[..., 0], expected)
-        else:
-            assert np.abs(laid[..., 0].astype(int) - pillows(gray, 48)).max() <= 1
+        laid = laid[..., 0]
+    if max(shape) <= 48 and cv2.ipp.useIPP():
+        expected = cv2.resize(crop, (48, 48), interpolation=cv2.INTER_CUBIC)
+        assert np.array_equal(laid, expected)
+    else:
+        assert np.abs(laid.astype(int) - pillows(crop, 48)).max() <= 2
+
+
+def test_a_crop_of_the_squares_size_stays(pixels):
+    for crop in (pixels, np.ascontiguousarray(pixels[..., 0])):
+        out = np.empty_like(crop)
+        spread_fast(crop, out)
+        assert np.array_equal(out, crop)
+
+
+@pytest.mark.parametrize("shape", [(36, 40), (20, 60), (64, 63)])
+def test_training_spreads_within_a_gray_level_of_pillows_rule(shape):
+    """In the mean, on soft colours; edges come out sharper."""
+    colours = np.random.default_rng(0).integers(0, 256, (6, 6, 3), np.uint8)
+    crop = cv2.resize(colours, shape[::-1], interpolation=cv2.INTER_CUBIC)
+    laid = cv2.resize(crop, (64, 64), interpolation=cv2.INTER_CUBIC)
+    expected = pillows(crop, 64)
+    assert np.abs(laid - expected.astype(float)).mean() < 1
+    assert cv2.Laplacian(laid, cv2.CV_64F).std() > cv2.Laplacian(expected, cv2.CV_64F).std()
+
+
+def test_training_spreads_by_pillows_rule_where_opencv_is_slow(pixels, monkeypatch):
+    monkeypatch.setattr(cv2.ipp, "useIPP", lambda: False)
+    crop, out = pixels[:30, :40].copy(), np.empty((48, 48, 3), np.uint8)
+    spread_fast(crop, out)
+    assert np.array_equal(out, Sheet(crop, 48).lay())
+    assert not np.array_equal(out, cv2.resize(crop, (48, 48), interpolation=cv2.INTER_CUBIC))
 
 
 def test_a_sheet_is_laid_where_it_is_told_to_and_stays(pixels):

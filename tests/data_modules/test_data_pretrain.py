@@ -1,4 +1,5 @@
 import json
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,11 @@ from fake import fake_pairs, write_fake_pairs
 from data_modules import WEAK, Distortion, PretrainData, TextOptions
 from data_modules.collate import MLM_MULTIPLE
 from data_modules.contents import captions, meta, picture
+from data_modules.image import Distort
 from data_modules.reasons import BadSample, Reason
 from data_modules.seeds import hash63, sample_seed
 from data_modules.shards import Sample
+from data_modules.text import Text
 from data_modules.write import write_shards
 from softmask.batch import IGNORE
 
@@ -127,6 +130,24 @@ def test_augmentation_repeats_between_runs_and_differs_between_epochs(folder):
     assert len({image for image, _ in first.values()}) == 24
     other = by_key(loader(folder, seed=1))
     assert sum(first[key][0] == other[key][0] for key in first) == 0
+
+
+def test_words_then_picture_are_drawn_from_one_stream_of_the_sample(folder):
+    """One sample by itself, from end to end, is what the steps of a batch make of it."""
+    text, distort = Text(TEXT), Distort(Distortion(), 32)
+    pictures = {
+        pair.key: picture(Sample(0, "x", pair.key, {"png": pair.image}))
+        for pair in fake_pairs(24, size=40)
+    }
+    for batch in loader(folder, epoch=2):
+        for row, key in enumerate(batch["key"]):
+            rng, whole = random.Random(sample_seed(0, 2, key)), pictures[key]
+            draw = text.draw(text.encode(batch["caption"][row]), rng)
+            assert batch["words"][row].tolist() == list(draw.words)
+            assert batch["input_ids"][row].tolist()[: len(draw.input_ids)] == list(draw.input_ids)
+            sheet = distort.cut(whole[distort.crop(*whole.shape[:2], rng)], rng)
+            distort.change(sheet, rng)
+            assert np.array_equal(batch["image"][row].permute(1, 2, 0).numpy(), sheet.lay())
 
 
 def test_the_same_picture_is_distorted_differently_by_each_worker(tmp_path):
