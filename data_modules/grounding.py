@@ -16,6 +16,7 @@ from data_modules.contents import contents
 from data_modules.decode import MAX_PIXELS
 from data_modules.image import Distort, Distortion
 from data_modules.mixture import Source
+from data_modules.phrases import head_phrase
 from data_modules.pictured import PicturedData, Reader
 from data_modules.shards import Sample
 from data_modules.sheet import Sheet
@@ -28,7 +29,9 @@ WHOLE = Distortion(crop_scale=(1.0, 1.0), jitter_prob=0, gray_prob=0, blur_prob=
 
 SIDES = re.compile(r"\b(left|right)(most)?\b", re.IGNORECASE)
 
-MapWords = Literal["all", "words", "content"]
+MapWords = Literal["all", "words", "content", "head"]
+NAMING = ("content", "head")
+"""For which words must be told that name something."""
 
 
 class GroundingData(PicturedData):
@@ -56,7 +59,9 @@ class GroundingData(PicturedData):
         flip_sides: let pictures be mirrored whose text says left or right, as ALBEF does: RefCOCO+
             was collected without such words.
         map_words: whose maps together are the expression's: "all" tokens, as ALBEF, "words"
-            without [CLS], or "content" words without stop words (all words if there is no other).
+            without [CLS], "content" words without stop words (all words if there is no other), or
+            of these the "head", what is named first: of "the red cat under the tree" the words red
+            and cat, for the tree is not meant. Ours, and English; see `phrases.head_phrase`.
         val_limit: validate the first samples only.
         max_pixels: larger pictures are not decoded but dropped.
         store: how shards of addresses are fetched and kept.
@@ -107,7 +112,7 @@ class GroundingData(PicturedData):
     @property
     def plain_text(self) -> TextOptions:
         """Texts of evaluation tell content words apart where the maps are theirs."""
-        return replace(self.text, soft_words="content" if self.map_words == "content" else "any")
+        return replace(self.text, soft_words="content" if self.map_words in NAMING else "any")
 
     def make_train(self) -> "MakeExpressions":
         """Give the maker of training batches."""
@@ -170,12 +175,12 @@ class MakeGrounding(Maker):
     """Samples to a GroundingBatch: whole pictures, first texts, boxes.
 
     Args:
-        reader: of evaluation samples; for "content" words its text must know them.
+        reader: of evaluation samples; for "content" words and "head" its text must know them.
         map_words: see GroundingData.
     """
 
     def __init__(self, reader: Reader, map_words: MapWords) -> None:
-        assert map_words != "content" or reader.text.options.soft_words == "content"
+        assert map_words not in NAMING or reader.text.options.soft_words == "content"
         self.reader, self.map_words = reader, map_words
 
     def item(self, sample: Sample, epoch: int) -> GroundingItem:  # noqa: ARG002 (all are equal)
@@ -185,7 +190,7 @@ class MakeGrounding(Maker):
         said = marked(found.meta, (pixels.shape[1], pixels.shape[0]))
         text, encoded = pair_text(sample, found, found.captions[0], self.reader)
         pair = PairItem(Sheet(pixels, self.reader.size), text)
-        return GroundingItem(pair, self._mapped(encoded), said)
+        return GroundingItem(pair, self._mapped(text.caption, encoded), said)
 
     def batch(self, items: Sequence[GroundingItem], epoch: int) -> GroundingBatch:  # noqa: ARG002
         """Stack samples."""
@@ -204,11 +209,13 @@ class MakeGrounding(Maker):
         }
         return cast(GroundingBatch, fields)
 
-    def _mapped(self, encoded: Encoded) -> Ids:
+    def _mapped(self, caption: str, encoded: Encoded) -> Ids:
         if self.map_words == "all":
             return range(len(encoded.ids))
-        content = encoded.content if self.map_words == "content" else ()
-        return content or encoded.ordinary
+        if self.map_words == "head":
+            # Its tokens are the first of the whole.
+            encoded = self.reader.text.encode(head_phrase(caption))
+        return encoded.content or encoded.ordinary
 
 
 def _stack(rows: Sequence[Boxes]) -> Boxes:

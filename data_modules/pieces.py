@@ -6,7 +6,7 @@ from tokenizers import Encoding, Tokenizer
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from data_modules.words import STOP_WORDS
+from data_modules.words import names_something
 from softmask.tokenizer import PreTrainedTokenizerBase
 
 MOST_WORDS = 1 << 16  # about 20 MB in each worker
@@ -78,9 +78,5 @@ def _content(text: str, encoding: Encoding) -> Content:
     spans: dict[int | None, tuple[int, int]] = {}
     for word, (start, stop) in zip(words, encoding.offsets, strict=True):
         spans[word] = (spans.get(word, (start, stop))[0], stop)
-    seen = {word: _is_content(text[start:stop]) for word, (start, stop) in spans.items()}
+    seen = {word: names_something(text[start:stop]) for word, (start, stop) in spans.items()}
     return tuple(seen[word] for word in words)
-
-
-def _is_content(word: str) -> bool:
-    return word.lower() not in STOP_WORDS and any(letter.isalnum() for letter in word)

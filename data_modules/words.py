@@ -13,3 +13,8 @@ STOP_WORDS = frozenset(
     without would you your yours
     """.split()  # noqa: SIM905 (a hundred quotes read worse)
 )
+
+
+def names_something(word: str) -> bool:
+    """Tell whether a word is more than a stop word or signs."""
+    return word.lower() not in STOP_WORDS and any(letter.isalnum() for letter in word)

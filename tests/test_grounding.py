@@ -24,6 +24,8 @@ from softmask.grounding import (
     judge,
     name_rows,
     names_of,
+    sum_of_scaled,
+    up_to_last,
 )
 from softmask.panels import SIDE, Grounded, grounding_panel
 from softmask.tables import grounding_table
@@ -39,6 +41,19 @@ def test_map_of_an_expression_is_the_mean_of_its_words():
         for place in range(6):
             expected = sum(cam[b, w, 1 + place].item() for w in words) / len(words)
             assert got[b, place // 3, place % 3].item() == pytest.approx(expected)
+
+
+def test_texts_end_with_their_last_mapped_word():
+    mapped = torch.tensor([[0, 1, 0, 1, 0], [0, 0, 0, 0, 1], [1, 0, 0, 0, 0]]).bool()
+    read = torch.tensor([[1, 1, 1, 1, 0], [1, 1, 1, 1, 1], [1, 0, 0, 0, 0]]).bool()
+    assert torch.equal(up_to_last(mapped), read)
+
+
+def test_maps_of_several_kinds_count_alike():
+    one = torch.tensor([[[0.0, 2.0], [1.0, 4.0]], [[5.0, 5.0], [5.0, 5.0]]])
+    other = torch.tensor([[[300.0, 100.0], [200.0, 100.0]], [[0.0, 1.0], [0.0, 0.0]]])
+    expected = torch.tensor([[[1.0, 0.5], [0.75, 1.0]], [[0.0, 1.0], [0.0, 0.0]]])
+    torch.testing.assert_close(sum_of_scaled(one, other), expected)  # an even map tells nothing
 
 
 def test_dividing_by_padding_as_albef_does_changes_no_choice():

@@ -21,6 +21,7 @@ from softmask.metrics import (
     peak,
     points_into,
 )
+from softmask.saliency import normalise_map
 
 LETTERS = 32
 """Longest name of a part of the data."""
@@ -51,6 +52,17 @@ def expression_maps(cam: Tensor, mapped: Tensor, grid: tuple[int, int]) -> Tenso
     """
     total = (cam * mapped.unsqueeze(-1)).sum(dim=1)[:, 1:]
     return (total / mapped.sum(dim=1, keepdim=True)).view(-1, *grid)
+
+
+def up_to_last(mapped: Tensor) -> Tensor:
+    """Where a text is read that ends with its last mapped word: (B, L) to (B, L)."""
+    return mapped.flip(1).cumsum(dim=1).flip(1) > 0
+
+
+def sum_of_scaled(*maps: Tensor) -> Tensor:
+    """Maps of several kinds as one: the sum of each brought to 0..1, all (B, rows, columns)."""
+    scaled = [normalise_map(each.flatten(1)).view_as(each) for each in maps]
+    return torch.stack(scaled).sum(dim=0)
 
 
 def enlarge(patches: Tensor, size: Tensor) -> Tensor:

@@ -47,6 +47,25 @@ def occlusion_maps(
     return torch.stack(falls, dim=1).clamp_min(0).view(-1, *grid)
 
 
+@torch.no_grad()
+def attention_maps(fusion: FusionEncoder, states: Tensor, mask: Tensor, keys: ImageKeys) -> Tensor:
+    """Where each word looks in the last fusion layer, the mean of its heads.
+
+    Args:
+        fusion: fuses.
+        states: of the texts alone, (B, L, D).
+        mask: True on words, (B, L).
+        keys: of the B images.
+
+    Returns:
+        (B, L, N), a word's summing to 1.
+    """
+    last = len(keys.layers) - 1
+    early = fusion(states, mask, keys, stop=last)
+    _, attention = fusion.first_token_with_map(early, mask, keys, last)
+    return attention.mean(dim=1)
+
+
 def _log_odds(
     fusion: FusionEncoder,
     matcher: Matcher,

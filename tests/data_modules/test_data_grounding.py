@@ -73,6 +73,7 @@ def test_without_boxes_they_are_nan_and_the_size_is_the_pictures():
         ("all", ["[CLS]", "the", "red", "ball", "on", "una", "##ffa", "##ble", "grass"]),
         ("words", ["the", "red", "ball", "on", "una", "##ffa", "##ble", "grass"]),
         ("content", ["red", "ball", "una", "##ffa", "##ble", "grass"]),
+        ("head", ["red", "ball"]),
     ],
 )
 def test_words_whose_maps_count(words, counted):

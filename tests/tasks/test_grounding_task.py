@@ -13,8 +13,8 @@ from data_modules.image import Distortion
 from data_modules.text import TextOptions
 from data_modules.write import write_shards
 from softmask.errors import InputError
-from softmask.grounding import expression_maps
-from softmask.occlusion import occlusion_maps
+from softmask.grounding import expression_maps, sum_of_scaled
+from softmask.occlusion import attention_maps, occlusion_maps
 from softmask.optim import Optim
 from softmask.renames import from_albef
 from softmask.tasks import Contrast, GroundingTask, Negatives, Pointing, RetrievalTask, SoftMasking
@@ -235,6 +235,29 @@ def test_maps_by_hiding_are_those_of_occlusion_and_are_judged(corpus):
     torch.testing.assert_close(found, expected)
     training.trainer().test(task, datamodule=data(corpus), verbose=False)
     assert 0 < task.report["energy"] < 1
+
+
+@pytest.mark.parametrize("attended", [False, True])
+def test_hiding_reads_the_head_alone(corpus, attended):
+    task = make(pointing=Pointing(hidden=1, attended=attended)).eval()
+    given = batches(corpus, "test")[0]
+    head = torch.zeros_like(given["attention_mask"])
+    head[:, 1:3] = True
+    alone = slice(0, 3)  # [CLS] and the head: what follows might as well not be there
+    ids, mask = given["input_ids"][:, alone], given["attention_mask"][:, alone]
+    with torch.no_grad():
+        tokens, _ = task.backbone.encode_image(given["image"])
+        states, _ = task.backbone.encode_text(ids, mask)
+        keys, grid = task.backbone.project(tokens), task.backbone.image.grid
+        fusion = task.backbone.fusion
+        expected = occlusion_maps(fusion, task.matcher, states, mask, keys, grid=grid, around=1)
+        if attended:
+            looks = attention_maps(fusion, states, mask, keys)
+            mean = expression_maps(looks, head[:, alone], grid)
+            expected = sum_of_scaled(expected, mean)
+    found = task.maps({**given, "mapped": head})
+    torch.testing.assert_close(found, expected)
+    assert not torch.allclose(found, task.maps({**given, "mapped": given["attention_mask"]}))
 
 
 class Oracle(GroundingTask):

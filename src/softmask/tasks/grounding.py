@@ -20,9 +20,11 @@ from softmask.grounding import (
     grounding_report,
     judge,
     name_rows,
+    sum_of_scaled,
+    up_to_last,
 )
 from softmask.metrics import peak
-from softmask.occlusion import occlusion_maps
+from softmask.occlusion import attention_maps, occlusion_maps
 from softmask.optim import Optim
 from softmask.rows import Rows
 from softmask.tables import grounding_table
@@ -99,17 +101,25 @@ class GroundingTask(RetrievalTask, SoftMaskTask):
 
     @torch.no_grad()
     def _maps_by_hiding(self, batch: GroundingBatch, around: int) -> Tensor:
-        backbone, mask = self.backbone, batch["attention_mask"]
+        backbone, mapped = self.backbone, batch["mapped"]
+        mask = batch["attention_mask"] & up_to_last(mapped)
         states, _ = backbone.encode_text(batch["input_ids"], mask)
-        return occlusion_maps(
+        keys = backbone.project(backbone.image(batch["image"]))
+        maps = occlusion_maps(
             backbone.fusion,
             self.matcher,
             states,
             mask,
-            backbone.project(backbone.image(batch["image"])),
+            keys,
             grid=backbone.image.grid,
             around=around,
         )
+        if not self.pointing.attended:
+            return maps
+        looks = expression_maps(
+            attention_maps(backbone.fusion, states, mask, keys), mapped, backbone.image.grid
+        )
+        return sum_of_scaled(maps, looks)
 
     def on_validation_epoch_start(self) -> None:
         """Forget what was collected."""

@@ -6,7 +6,7 @@ Defaults marked (ours) are not public: they are this project's choice.
 from dataclasses import dataclass
 from math import inf
 
-from softmask.errors import refuse_outside
+from softmask.errors import InputError, refuse_outside
 
 NOT_NEGATIVE = (0.0, inf)
 
@@ -163,12 +163,17 @@ class Pointing:
             pointing game's first paper takes 15, for pictures of some 500 pixels.
         power: a candidate's score is its sum over its area to this power; ALBEF's 0.5.
         hidden: map by hiding each patch from matching, with so many rows and columns around it;
-            None maps by Grad-CAM of the words, as ALBEF.
+            None maps by Grad-CAM of the words, as ALBEF. The text is then read up to the last word
+            that is mapped.
+        attended: add to such a map where the mapped words look in the last fusion layer, both
+            brought to 0..1 before. Hiding one of two alike changes little, and attention tells of
+            both.
     """
 
     tolerance: float = 0.0
     power: float = 0.5
     hidden: int | None = None
+    attended: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
@@ -178,6 +183,11 @@ class Pointing:
         }
         if self.hidden is not None:
             ranges["hidden"] = NOT_NEGATIVE
+        elif self.attended:
+            raise InputError(
+                "pointing.attended true adds attention to the maps of pointing.hidden, which is "
+                "null: set it, 1 for example, or leave attended false for Grad-CAM."
+            )
         refuse_outside("pointing", vars(self), ranges)
 
 
