@@ -7,7 +7,12 @@ import official
 import pytest
 import torch
 from official import HEADS, convert
-from tuned_files import made, write_all
+from tuned_files import KINDS, made, write_all
+
+from softmask.checkpoint import Content
+from softmask.inspection import renamed
+from softmask.kinds import recognise
+from softmask.skeleton import check
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +123,17 @@ def test_two_classes_alone_are_not_nlvr2(tmp_path):
     ended = convert(tmp_path / "five.pth", "--output", tmp_path / "out", *HEADS)
     assert ended.code == 1
     assert "official ALBEF, a task of 5 classes) has no matching head and none of VQA" in ended.err
+
+
+@pytest.mark.parametrize("task", ["pretrain", *KINDS])
+def test_of_files_of_full_size_every_tensor_is_expected(task):
+    with torch.device("meta"):
+        state = {
+            name: torch.empty(shape, dtype=getattr(torch, kind))
+            for name, (kind, shape) in official.full_size(task).items()
+        }
+    kind = recognise(state, {}, "model.pth")
+    ours = renamed(Content(state, {}), kind)
+    report = check(kind, ours, "model.pth")
+    assert (report.missing, report.unexpected, report.misshapen) == ([], [], [])
+    assert set(report.matched) == set(ours)
