@@ -44,9 +44,21 @@ def albef(task: str, seed: int = 0, vocabulary: int = 30522) -> dict[str, Tensor
             head = name.removesuffix("cls.predictions.decoder.weight")
             state[name] = state[f"{head}bert.embeddings.word_embeddings.weight"]
             state[f"{head}cls.predictions.decoder.bias"] = state[f"{head}cls.predictions.bias"]
+    if task == "nlvr2":
+        state |= {name: state[left] for name, left in right_sides(state).items()}
     if "temp" in state:
         state["temp"] = torch.tensor(0.07)
     return state
+
+
+def right_sides(state: dict[str, Tensor]) -> dict[str, str]:
+    """NLVR2's keys and values of right images, with those of left ones whose tensors they are."""
+    found = {}
+    for name in state:
+        layer = re.search(r"layer\.(\d+)\.crossattention\.self\.(key|value)\.", name)
+        if layer and int(layer[1]) % 2:
+            found[name] = name.replace(f"layer.{layer[1]}.", f"layer.{int(layer[1]) - 1}.")
+    return found
 
 
 def write_albef(path: Path, task: str = "pretrain", **around: object) -> dict[str, Tensor]:
@@ -68,17 +80,21 @@ def convert(path: Path, *flags: object) -> Ended:
     return here(["weights", "convert", str(path), *map(str, flags)])
 
 
-def new_task() -> PretrainTask:
+def new_backbone() -> Backbone:
     """Ours, of the sizes of the narrow official files."""
     torch.manual_seed(3)
-    backbone = Backbone(
+    return Backbone(
         ImageEncoder(VIT, 64, patch_size=16, width=16, depth=12, heads=2),
         TextEncoder(6, 16, 2, 64, max_positions=32),
         FusionEncoder(16, 6, 2, 64),
         embed_dim=EMBED,
     )
+
+
+def new_task() -> PretrainTask:
+    """Pretraining of that backbone."""
     parts = {"contrast": Contrast(queue_size=4), "soft_mask": SoftMasking(layer=2)}
-    return PretrainTask(backbone, **parts).eval()
+    return PretrainTask(new_backbone(), **parts).eval()
 
 
 def started_from(path: Path) -> PretrainTask:

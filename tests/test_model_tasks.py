@@ -16,11 +16,14 @@ from PIL import Image
 from program import here
 
 from data_modules.answered import MakeQuestions
+from data_modules.labelled import MakeLabelled
 from data_modules.nlvr2 import MakeTwoImages
 from data_modules.pictured import Reader
 from data_modules.shards import Sample
 from data_modules.text import Text, TextOptions
 from softmask import SoftMask
+from softmask.backbone import CONTRAST
+from softmask.batch import ENTAILMENT
 from softmask.errors import InputError
 from softmask.ranking import Ranked
 from softmask.tasks import load_task
@@ -137,7 +140,8 @@ def test_a_shared_folder_answers_the_same_and_starts_a_task(model, run, pictures
     assert "match" not in card.split("## Use")[1].split("```")[1]
     task = load_task(run, "last")
     report = load_weights(task, tmp_path, task.adapt)
-    assert (report.missing, report.unexpected, report.misshapen) == ([], [], [])
+    assert all(name.startswith(CONTRAST) for name in report.missing)
+    assert (report.unexpected, report.misshapen) == ([], [])
 
 
 def test_the_list_comes_with_the_checkpoint_or_from_its_file(run, tmp_path, monkeypatch):
@@ -156,6 +160,26 @@ def test_the_list_comes_with_the_checkpoint_or_from_its_file(run, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     (tmp_path / "gone.json").write_text(json.dumps(ANSWERS))
     assert SoftMask.from_pretrained(copy, checkpoint="last").config.answers.listed == (*ANSWERS,)
+
+
+def test_a_checkpoint_alone_converts_with_its_own_list(model, run, tmp_path):
+    inside, alone = run / "checkpoints" / "last.ckpt", tmp_path / "alone.ckpt"
+    shutil.copy(inside, alone)
+    sizes = model.config
+    heads = ["--image_heads", str(sizes.image.heads), "--text_heads", str(sizes.text.heads)]
+    output = ["--output", str(tmp_path / "model"), *heads]
+    ended = here(["weights", "convert", str(inside), *output])
+    assert ended.code == 1
+    assert "`softmask weights export" in ended.err
+    ended = here(["weights", "convert", str(alone), *output])
+    assert ended.code == 0, ended.err
+    assert SoftMask.from_pretrained(tmp_path / "model").config.answers.listed == (*ANSWERS,)
+    (tmp_path / "other.json").write_text(json.dumps(ANSWERS[1:]))
+    ended = here(["weights", "convert", str(alone), *output, "--answers", f"{tmp_path}/other.json"])
+    assert ended.code == (0 if model.decoder else 1)
+    if model.decoder is None:
+        assert f"has {len(ANSWERS)} classes, but" in ended.err
+        assert f"lists {len(ANSWERS) - 1} answers" in ended.err
 
 
 def test_what_it_was_not_trained_for_is_refused(model, pairs_model, pictures, run, tmp_path):
@@ -224,7 +248,8 @@ def test_a_shared_folder_judges_the_same(pairs_model, pairs_run, pictures, tmp_p
     assert 'model.verify("left.jpg"' in (tmp_path / "README.md").read_text()
     task = load_task(pairs_run, "last")
     report = load_weights(task, tmp_path, task.adapt)
-    assert (report.missing, report.unexpected, report.misshapen) == ([], [], [])
+    assert all(name.startswith(CONTRAST) for name in report.missing)
+    assert (report.unexpected, report.misshapen) == ([], [])
 
 
 def test_asking_a_run_is_light(run, pairs_run, pictures, tmp_path):
@@ -244,3 +269,24 @@ def test_asking_a_run_is_light(run, pairs_run, pictures, tmp_path):
     assert json.loads(best.replace("'", '"'))[0] in ANSWERS
     assert 0 < float(truth) < 1
     assert imported == "[]"
+
+
+@torch.no_grad()
+def test_a_run_of_entailment_is_shared_and_judges_as_its_task(corpus_of, pictures, tmp_path):
+    run = fine_tuned.fit("snli_ve", corpus_of, tmp_path)
+    model = SoftMask.from_pretrained(run, checkpoint="last")
+    model.save_pretrained(tmp_path / "model")
+    samples = [
+        Sample(
+            n, "here", str(n), {"png": png(picture, tmp_path / f"{n}.png"), "txt": text.encode()}
+        )
+        for n, (picture, text) in enumerate(zip(pictures, QUESTIONS, strict=True))
+    ]
+    reader = Reader(Text(TextOptions(max_words=30, max_tokens=128)), 32)
+    batch = MakeLabelled(reader, ENTAILMENT, required=False)(samples, 0)
+    expected = load_task(run, "last").judge(batch)[0].softmax(dim=1)
+    assert expected.unique().numel() == 9
+    for each in (model, SoftMask.from_pretrained(tmp_path / "model")):
+        found = each.entail(pictures, QUESTIONS)
+        torch.testing.assert_close(found.probability, expected)
+        assert found.labels == [ENTAILMENT[n] for n in expected.argmax(dim=1).tolist()]

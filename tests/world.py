@@ -142,13 +142,16 @@ def _models(folder: Path, run: Path) -> None:
         "shared": write_model,
         "runs/my-vqa": lambda path: write_model(path, answers=ANSWERS),
         "runs/my-nlvr2": lambda path: write_model(path, truth=True),
+        "runs/my-snli_ve": lambda path: write_model(path, entailment=True),
     }
     for name, write in written.items():
         write(kept / name)
         _linked(folder / name, kept / name)
     with patch.dict(official.SMALL, WIDE):
-        official.write_albef(kept / "ALBEF.pth")
-    _linked(folder / "ALBEF.pth", kept / "ALBEF.pth")
+        for name, task in (("ALBEF.pth", "pretrain"), ("vqa.pth", "vqa")):
+            official.write_albef(kept / name, task)
+            _linked(folder / name, kept / name)
+    (folder / "answer_list.json").write_text(json.dumps(ANSWERS.listed))
 
 
 def _linked(place: Path, target: Path) -> None:

@@ -12,6 +12,9 @@ from softmask.nn import FusionEncoder, ImageEncoder, ImageKeys, Projection, Text
 TEMPERATURE_RANGE = (0.001, 0.5)
 """ALBEF clamps its temperature to this range at the start of every pretraining step."""
 
+CONTRAST = ("backbone.image_projection.", "backbone.text_projection.", "backbone.temperature")
+"""Names of the shared space, which tasks of classes and answers do not read."""
+
 
 class Backbone(nn.Module):
     """Image encoder, text encoder, fusion encoder, two projections and a temperature.

@@ -70,12 +70,19 @@ VERIFIES = Ability(
     "judges whether a statement is\ntrue of two pictures",
     'model.verify("left.jpg", "right.jpg", "both show a car")  # probability that it is true',
 )
+ENTAILS = Ability(
+    "visual-entailment",
+    "judges whether a picture\nentails a sentence, contradicts it, or neither",
+    'model.entail("picture.jpg", ["a car is red"]).labels',
+)
 
 
 def ability_of(config: ModelConfig) -> Ability:
     """What a model of these options can be asked."""
     if config.matcher:
         return MATCHES
+    if config.entailment:
+        return ENTAILS
     return ANSWERS if config.answers else VERIFIES
 
 

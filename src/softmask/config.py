@@ -6,7 +6,7 @@ from types import UnionType
 from typing import Any, TypeVar, get_args
 
 from softmask.backbone import Backbone
-from softmask.batch import TRUTH
+from softmask.batch import ENTAILMENT, TRUTH
 from softmask.captions import CaptionOptions
 from softmask.errors import InputError
 from softmask.nn import FusionEncoder, ImageEncoder, PairFusion, TextEncoder
@@ -116,6 +116,7 @@ class ModelConfig:
         matcher: whether the matching head is there, and with it a shared space that was trained.
         answers: how questions are answered, if they are.
         truth: whether statements about two images are judged; each fusion layer is doubled then.
+        entailment: whether sentences are judged by what an image tells (SNLI-VE).
     """
 
     image: ImageConfig
@@ -129,12 +130,15 @@ class ModelConfig:
     matcher: bool = True
     answers: AnswerConfig | None = None
     truth: bool = False
+    entailment: bool = False
 
     @property
     def classes(self) -> Texts:
         """What a head of classes chooses from; none if there is no such head."""
         if self.answers is not None and self.answers.classes:
             return self.answers.listed
+        if self.entailment:
+            return ENTAILMENT
         return TRUTH if self.truth else ()
 
     def build(self) -> Backbone:
@@ -179,7 +183,7 @@ class ModelConfig:
         return {k: v for k, v in found if k not in UNTUNED or v != UNTUNED[k]}
 
 
-UNTUNED = {"matcher": True, "answers": None, "truth": False}
+UNTUNED = {"matcher": True, "answers": None, "truth": False, "entailment": False}
 """Left out: the folder and the fingerprint of a model that matches name no other task."""
 
 

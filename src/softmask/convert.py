@@ -2,23 +2,23 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 from safetensors.torch import save_file
 
 from softmask import __version__
 from softmask.captions import CaptionOptions
-from softmask.card import Facts, write_card
-from softmask.checkpoint import file_of, read_content
+from softmask.card import Facts, ability_of, write_card
+from softmask.checkpoint import Content, file_of, read_content
 from softmask.config import ModelConfig
 from softmask.errors import InputError
-from softmask.finetuned import MATCHING
+from softmask.finetuned import CUT, HEADS, FineTuned, fine_tuned_file
 from softmask.inspection import known_kind, renamed
-from softmask.kinds import MADE_OF, NOTE, Kind
+from softmask.kinds import MADE_OF, NOTE, SEP, TASK, Source
 from softmask.load_report import LoadReport
 from softmask.model import SoftMask
-from softmask.renames import State
+from softmask.renames import State, untied
 from softmask.runs import config_of_run, is_run, read_settings
 from softmask.sharing import Parts, write_folder
 from softmask.sizes import Named, config_of, read_sizes, usual_heads
@@ -26,12 +26,8 @@ from softmask.skeleton import check
 from softmask.tokenizer import SHIPPED, load_tokenizer
 from softmask.weights import QUEUE
 
-
-class Source(NamedTuple):
-    """Where weights come from."""
-
-    path: Path
-    kind: Kind
+PAIRED = ("Nlvr2Task", "Nlvr2PretrainTask")
+"""Tasks whose backbone sees two images."""
 
 
 def convert_weights(
@@ -43,6 +39,8 @@ def convert_weights(
     text_heads: int | None = None,
     tokenizer: str = SHIPPED,
     license: str = "other",
+    answers: Path | None = None,
+    double_first: bool = False,
 ) -> None:
     """Turn a file of weights into softmask's own; runs no code from it.
 
@@ -52,37 +50,47 @@ def convert_weights(
     Args:
         file: weights of ALBEF, LAVIS, BERT, timm or softmask: a file, or a folder that holds one.
         output: X.safetensors, for all of it by our names, twins and heads of tasks included, with
-            its sizes in X.json; or a folder in the form of `SoftMask.save_pretrained`, for what has
-            a matching head. None prints what would be matched and writes nothing.
+            its sizes in X.json; or a folder in the form of `SoftMask.save_pretrained`, for what
+            matches, answers (VQA), judges statements (NLVR2) or entailment (SNLI-VE). None prints
+            what would be matched and writes nothing.
         strict: write nothing unless all of it is known and nothing is missing.
         text_layers: of a BERT, that fill the text encoder; half of its layers unless given.
         image_heads: of a folder: attention heads of the ViT; its width / 64 unless given.
         text_heads: of a folder: heads of text and fusion encoder; width / 64 unless given.
         tokenizer: of a folder: the one that its texts were cut with, by name or folder.
         license: of the weights, for the folder's card, as the hub names it.
+        answers: of a folder of VQA, which needs it: JSON file with the list to choose from, such
+            as ALBEF's answer_list.json.
+        double_first: of a folder of VQA: rank as ALBEF's code does, which counts the first word
+            piece of an answer twice.
 
     Raises:
-        InputError: the file is junk or of no known kind; or strict, and something did not match.
+        InputError: the file is junk or of no known kind; the list of answers is missing or for
+            something else; or strict, and something did not match.
     """
     path = file_of(file)
     content = read_content(path, mmap=True)
     kind = known_kind(content, path)
+    source = Source(path, kind)
+    folder = output if output and output.suffix != ".safetensors" else None
+    tuned = _tuned(source, content, folder, answers, double_first)
     state = renamed(content, kind, text_layers)
     state = {k: v for k, v in state.items() if not k.startswith(QUEUE)}
-    report = check(kind, content.tensors, state, str(path))
+    report = check(kind, state, str(path))
     print(f"{kind.title}\n{report.summary(shown=len(content.tensors))}")
     if strict:
         _refuse(report)
+        _refuse_untied(source, state)
     if output is None:
         return
     wrong = {*report.unexpected, *(name.split(" ")[0] for name in report.misshapen)}
     kept = {k: v for k, v in state.items() if k not in wrong}
-    source = Source(path, kind)
-    if output.suffix == ".safetensors":
-        _write_file(output, kept, source)
-    else:
+    if tuned is not None:
         heads = image_heads, text_heads
-        _write_folder(output, kept, source, heads=heads, tokenizer=tokenizer, license=license)
+        parts = _parts(kept, source, tuned, heads=heads, tokenizer=tokenizer, license=license)
+        write_folder(output, parts)
+    else:
+        _write_file(output, kept, source)
     print(f"Written: {output}")
 
 
@@ -96,9 +104,42 @@ def _refuse(report: LoadReport) -> None:
         )
 
 
+def _refuse_untied(source: Source, state: State) -> None:
+    wrong = untied(state) if source.kind.task in PAIRED else []
+    if wrong:
+        raise InputError(
+            f"'{source.path}' was not converted: it looks like {source.kind.title}, whose two "
+            f"images share keys and values, but {len(wrong)} tensors such as {wrong[0]} differ "
+            f"from the left image's, so it may be another model. Give --strict false to take the "
+            f"right image's for both, as the official code does."
+        )
+
+
+def _tuned(
+    source: Source, content: Content, folder: Path | None, answers: Path | None, double_first: bool
+) -> FineTuned | None:
+    """What a folder will be asked; None where none is to be written."""
+    if folder is None:
+        if answers or double_first:
+            raise InputError(
+                "--answers and --double_first are kept in a folder: give --output FOLDER. A task "
+                "that starts from X.safetensors has settings of its own for them."
+            )
+        return None
+    task, run = source.kind.task, _run(source)
+    if run and task in HEADS:
+        raise InputError(
+            f"'{source.path}' belongs to a run of {task}: `softmask weights export {run}` makes a "
+            f"folder of it, with the settings of the run."
+        )
+    return fine_tuned_file(source, content, answers, double_first)
+
+
 def _write_file(output: Path, state: State, source: Source) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
-    metadata = {"format": "pt", MADE_OF: source.kind.title, NOTE: source.kind.note}
+    kind = source.kind
+    metadata = {"format": "pt", MADE_OF: kind.title, NOTE: kind.note, TASK: kind.task}
+    metadata[SEP] = str(kind.sep)
     # Cloned: safetensors takes no two names of one tensor.
     save_file({k: v.clone().contiguous() for k, v in state.items()}, output, metadata=metadata)
     sizes = read_sizes(state)
@@ -108,39 +149,48 @@ def _write_file(output: Path, state: State, source: Source) -> None:
     output.with_suffix(".json").write_text(json.dumps(noted, indent=2) + "\n")
 
 
-def _write_folder(
-    output: Path,
+def _parts(
     state: State,
     source: Source,
+    tuned: FineTuned,
     *,
     heads: tuple[int | None, int | None],
     tokenizer: str,
     license: str,
-) -> None:
-    if "matcher.weight" not in state:
+) -> Parts:
+    """A folder's pieces, of which a model was built: whoever gets it can load it."""
+    if tuned.matches and "matcher.weight" not in state:
         raise InputError(
-            f"'{source.path}' ({source.kind.title}) has no matching head, which a model to share "
-            f"needs: give --output X.safetensors, which --model.init_args.init_from reads. A "
-            f"run of VQA or NLVR2 becomes a folder by `softmask weights export`."
+            f"'{source.path}' ({source.kind.title}) has no matching head and none of VQA, NLVR2 or "
+            f"SNLI-VE, of which a model to share needs one: give --output X.safetensors, which "
+            f"--model.init_args.init_from reads."
         )
-    config = _config(state, source, heads)
-    facts = Facts(source.path.stem, _origin(source), license=license)
-    shared = {k: v for k, v in state.items() if k.startswith(MATCHING)}
+    config = _config(state, source, tuned, heads)
+    facts = Facts(source.path.stem, _origin(source), license=license, ability=ability_of(config))
     pieces = load_tokenizer(tokenizer)
-    write_folder(output, Parts(str(source.path), config, shared, pieces, write_card(facts)))
-    SoftMask.from_pretrained(output)  # whoever gets it can load it
+    parts = Parts(str(source.path), config, tuned.kept(state), pieces, write_card(facts))
+    SoftMask.of_parts(parts)
+    return parts
 
 
-def _config(state: State, source: Source, heads: tuple[int | None, int | None]) -> ModelConfig:
+def _config(
+    state: State, source: Source, tuned: FineTuned, heads: tuple[int | None, int | None]
+) -> ModelConfig:
     """Of a run's checkpoint, what the run says; else what is usual."""
-    run = source.path.resolve().parent.parent
-    if source.kind.is_ours and is_run(run):
+    if run := _run(source):
         return config_of_run(read_settings(run), state)
-    sizes = read_sizes(state)
-    longest = min(CaptionOptions.max_tokens, sizes.text.max_positions if sizes.text else 0)
-    captions = CaptionOptions(max_tokens=longest, sep=source.kind.sep)
+    sizes = tuned.sizes(read_sizes(state))
+    usual = CUT.get(source.kind.task, CaptionOptions())
+    longest = min(usual.max_tokens, sizes.text.max_positions if sizes.text else 0)
+    captions = replace(usual, max_tokens=longest, sep=source.kind.sep)
     named = Named(usual_heads(sizes, *heads), captions=captions)
-    return config_of(sizes, named, words="words.bias" in state)
+    return tuned.config(config_of(sizes, named, words=tuned.matches and "words.bias" in state))
+
+
+def _run(source: Source) -> Path | None:
+    """The run that a checkpoint of ours lies in."""
+    run = source.path.resolve().parent.parent
+    return run if source.kind.is_ours and is_run(run) else None
 
 
 def _origin(source: Source) -> dict[str, str]:

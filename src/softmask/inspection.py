@@ -78,7 +78,7 @@ def _rows(content: Content, kind: Kind, state: State) -> dict[str, str]:
         "queue": f"{sizes.queue:,} pairs" if sizes.queue else "none",
         "stands beside": ", ".join(_beside(content)) or "nothing",
     }
-    report = check(kind, content.tensors, state, "")
+    report = check(kind, state, "")
     for title in ("missing", "unexpected", "misshapen"):
         names: list[str] = getattr(report, title)
         if names:

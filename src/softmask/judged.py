@@ -16,6 +16,13 @@ class Judged(NamedTuple):
     cosine: Tensor  # (pairs,) of the features in the shared space
 
 
+class Entailed(NamedTuple):
+    """Sentences judged by what a picture tells."""
+
+    labels: list[str]  # (pairs,) the likeliest of contradiction, neutral and entailment
+    probability: Tensor  # (pairs, 3) of each, in that order
+
+
 def join(parts: Iterable[Judged]) -> Judged:
     """One after the other, one part at least."""
     match, cosine = zip(*parts, strict=True)

@@ -1,7 +1,7 @@
 """What kind of file weights came in, read from its names: whose they are and how to rename them."""
 
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from torch import Tensor
@@ -13,9 +13,22 @@ LAVIS = (
     "LAVIS feeds its text encoder with [SEP] at the end of each text, the official code without: "
     "keep data.init_args.text.sep true with these weights."
 )
-MADE_OF, NOTE = "made_of", "note"
-"""Of a converted file: the kind it was, and what to know of it."""
+MADE_OF, NOTE, TASK, SEP = "made_of", "note", "task", "sep"
+"""Of a converted file: the kind it was, what to know of it, whose it is, and whether texts ended
+with [SEP]."""
 BERT_WORDS = "embeddings.word_embeddings.weight"
+
+
+TASKS = {
+    "pretraining": "PretrainTask",
+    "retrieval": "RetrievalTask",
+    "retrieval or grounding": "RetrievalTask",
+    "VQA": "VqaTask",
+    "NLVR2's text assignment": "Nlvr2PretrainTask",
+    "NLVR2": "Nlvr2Task",
+    "SNLI-VE": "EntailmentTask",
+}
+"""ALBEF's models by the task of ours that they are."""
 
 
 class Kind(NamedTuple):
@@ -27,6 +40,14 @@ class Kind(NamedTuple):
     note: str = ""
     is_whole: bool = True  # or a BERT alone, a ViT alone
     is_ours: bool = False
+    task: str = ""  # the class of ours whose weights they are, where that is known
+
+
+class Source(NamedTuple):
+    """Where weights come from."""
+
+    path: Path
+    kind: Kind
 
 
 def recognise(
@@ -46,7 +67,9 @@ def recognise(
         scaled = "scaler" in beside and "lr_scheduler" not in beside
         lavis = scaled or "lavis" in PurePath(path).name.lower()
         owner, note = ("LAVIS's ALBEF", LAVIS) if lavis else ("official ALBEF", "")
-        return Kind(f"{owner}, {albef_task(state)}", from_albef, sep=lavis, note=note)
+        title = albef_task(state)
+        known = TASKS.get(title, "")
+        return Kind(f"{owner}, {title}", from_albef, sep=lavis, note=note, task=known)
     if any(name in state for name in (BERT_WORDS, f"bert.{BERT_WORDS}")):
         return Kind("BERT", from_bert, is_whole=False)
     if "patch_embed.proj.weight" in state and "blocks.0.attn.qkv.weight" in state:
@@ -57,12 +80,14 @@ def recognise(
 def _ours(beside: Mapping[str, object]) -> Kind:
     """A checkpoint names its task, a converted file what it was made of."""
     written, made_of = beside.get(CHECKPOINT_KEY), beside.get(MADE_OF)
-    title = "softmask weights"
+    title, task = "softmask weights", str(beside.get(TASK, ""))
     if isinstance(written, Mapping):
-        title += f" of {written.get('task')}"
+        task = str(written.get("task"))
+        title += f" of {task}"
     if made_of:
         title += f", converted from {made_of}"
-    return Kind(title, _same, note=str(beside.get(NOTE, "")), is_ours=True)
+    sep, note = beside.get(SEP) == str(True), str(beside.get(NOTE, ""))
+    return Kind(title, _same, sep=sep, note=note, is_ours=True, task=task)
 
 
 def albef_task(state: Mapping[str, Tensor]) -> str:
@@ -72,7 +97,8 @@ def albef_task(state: Mapping[str, Tensor]) -> str:
     if "ta_head.weight" in state:
         return "NLVR2's text assignment"
     if "cls_head.2.weight" in state:
-        return "SNLI-VE" if len(state["cls_head.2.weight"]) == 3 else "NLVR2"
+        classes = len(state["cls_head.2.weight"])
+        return {2: "NLVR2", 3: "SNLI-VE"}.get(classes, f"a task of {classes} classes")
     if any(name.startswith("text_encoder.cls.") for name in state):
         return "pretraining"
     return "retrieval" if "image_queue" in state else "retrieval or grounding"

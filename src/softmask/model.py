@@ -4,6 +4,7 @@ I images, R texts, E embedding width, V word pieces.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
@@ -12,14 +13,16 @@ from huggingface_hub import PyTorchModelHubMixin
 from torch import Tensor
 
 from softmask.answering import Answered, answered
+from softmask.backbone import CONTRAST
+from softmask.batch import ENTAILMENT
 from softmask.batches import batches
 from softmask.captions import listed_texts
 from softmask.card import Facts, write_card
 from softmask.config import ModelConfig
 from softmask.errors import InputError
 from softmask.explain import Explanation, check_layer, explain_words
-from softmask.judged import Judged, as_many, join
-from softmask.network import Network
+from softmask.judged import Entailed, Judged, as_many, join
+from softmask.network import Network, untuned
 from softmask.pictures import Picture, listed_pictures
 from softmask.runs import is_run, read_run
 from softmask.sharing import Parts, fetch, read_folder, write_folder
@@ -62,9 +65,12 @@ class SoftMask(
         """
         model = cls(parts.config, parts.tokenizer, parts.card)
         report = compare(model, parts.state, parts.source)
-        if report.missing or report.unexpected or report.misshapen:
+        unread = () if parts.config.matcher else CONTRAST
+        missing = [name for name in report.missing if not name.startswith(unread)]
+        if missing or report.unexpected or report.misshapen:
+            report = replace(report, missing=missing)
             raise InputError(f"These are not whole weights of a softmask model. {report.summary()}")
-        model.load_state_dict(parts.state)
+        model.load_state_dict(parts.state, strict=False)  # what is unread may be missing
         return model.eval()
 
     @classmethod
@@ -193,10 +199,7 @@ class SoftMask(
         """
         answers = self.config.answers
         if answers is None:
-            raise InputError(
-                "This model answers no questions: give a run of VqaTask or VqaClassTask, or a "
-                "folder that `softmask weights export` made of one."
-            )
+            raise untuned("answers no questions", "VqaTask or VqaClassTask")
         if top < 1:
             raise InputError(f"top is {top}: give 1 or more answers to name.")
         pictures = listed_pictures(images)
@@ -224,10 +227,7 @@ class SoftMask(
             InputError: the model judges no statements, or counts do not fit.
         """
         if not self.config.truth:
-            raise InputError(
-                "This model judges no statements about two images: give a run of Nlvr2Task, or a "
-                "folder that `softmask weights export` made of one."
-            )
+            raise untuned("judges no statements about two images", "Nlvr2Task")
         sides = listed_pictures(left), listed_pictures(right)
         if len(sides[0]) != len(sides[1]):
             raise InputError(
@@ -237,6 +237,31 @@ class SoftMask(
         pairs = list(zip(*sides, strict=True))
         said = as_many(listed_texts(statements), len(pairs), "statements")
         return torch.cat([self.truth(seen) for seen in self.seen(pairs, said, batch_size)])
+
+    @torch.no_grad()
+    def entail(
+        self,
+        images: Picture | Sequence[Picture],
+        sentences: str | Sequence[str],
+        batch_size: int = 32,
+    ) -> Entailed:
+        """Judge whether images entail sentences, if the model was fine-tuned for that (SNLI-VE).
+
+        Args:
+            images: as many as sentences, or one for all.
+            sentences: as many as images, or one for all.
+            batch_size: pairs judged at once.
+
+        Raises:
+            InputError: the model judges no entailment, or counts do not fit.
+        """
+        if not self.config.entailment:
+            raise untuned("judges no entailment", "EntailmentTask")
+        pictures = listed_pictures(images)
+        said = as_many(listed_texts(sentences), len(pictures), "sentences")
+        seen = self.seen([(picture,) for picture in pictures], said, batch_size)
+        probability = torch.cat([self.entailed(one) for one in seen])
+        return Entailed([ENTAILMENT[n] for n in probability.argmax(dim=1).tolist()], probability)
 
     def explain(self, image: Picture, text: str, layer: int | None = None) -> Explanation:
         """Show where each word of a text looks: Grad-CAM of the matching score, as in training.

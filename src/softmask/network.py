@@ -98,6 +98,10 @@ class Network(nn.Module):
         """Probability that each statement is true of its two images, (R,)."""
         return self._logits(seen).softmax(dim=1)[:, TRUTH.index("True")]
 
+    def entailed(self, seen: Seen) -> Tensor:
+        """Probabilities of contradiction, neutral and entailment, (R, 3)."""
+        return self._logits(seen).softmax(dim=1)
+
     def _logits(self, seen: Seen) -> Tensor:
         """Of the fine-tuned task's classes, (R, K)."""
         assert self.head is not None
@@ -133,3 +137,16 @@ class Network(nn.Module):
     @property
     def _device(self) -> torch.device:
         return self.backbone.temperature.device
+
+
+def untuned(does: str, tasks: str) -> InputError:
+    """The refusal of a model that was fine-tuned for something else.
+
+    Args:
+        does: what it does not, after "this model".
+        tasks: that would.
+    """
+    return InputError(
+        f"This model {does}: give a run of {tasks}, or a folder that `softmask weights export` "
+        f"made of one, or `softmask weights convert` of such a task's official file."
+    )

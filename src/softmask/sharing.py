@@ -11,6 +11,7 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 from safetensors.torch import save_file
 
+from softmask.backbone import CONTRAST
 from softmask.checkpoint import read_state
 from softmask.config import ModelConfig, read_config
 from softmask.errors import InputError, first_line
@@ -32,10 +33,12 @@ class Parts(NamedTuple):
 
 
 def write_folder(folder: Path, parts: Parts) -> None:
-    """Write a model's pieces."""
+    """Write a model's pieces; the shared space only with the matching head that reads it."""
+    unread = () if parts.config.matcher else CONTRAST
+    kept = {k: v for k, v in parts.state.items() if not k.startswith(unread)}
     folder.mkdir(parents=True, exist_ok=True)
     # Cloned: safetensors takes no two names of one tensor, which two images' layers have.
-    state = {name: tensor.detach().clone().contiguous() for name, tensor in parts.state.items()}
+    state = {name: tensor.detach().clone().contiguous() for name, tensor in kept.items()}
     save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
     (folder / CONFIG).write_text(json.dumps(parts.config.to_dict(), indent=2) + "\n")
     parts.tokenizer.save_pretrained(folder)

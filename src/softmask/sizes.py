@@ -88,10 +88,25 @@ def read_sizes(state: Mapping[str, Tensor]) -> Sizes:
     return Sizes(
         _image(shapes),
         _text(shapes),
-        _fusion(shapes),
+        read_fusion(state),
         shapes.get("backbone.image_projection.weight", (None,))[0],
         shapes.get("queue.image", (None,))[0],
     )
+
+
+def read_fusion(state: Mapping[str, Tensor], prefix: str = FUSION) -> FusionSizes | None:
+    """Read the sizes of fusion layers.
+
+    Args:
+        state: by our names.
+        prefix: of the layers; an answer decoder has some, too.
+    """
+    up, image = (state.get(f"{prefix}0.{part}.weight") for part in ("feed.up", "image.kv"))
+    if up is None:
+        return None
+    # A BERT fills all but the cross-attention.
+    seen = up.shape[1] if image is None else image.shape[1]
+    return FusionSizes(up.shape[1], _count(state, prefix), up.shape[0], seen)
 
 
 def usual_heads(sizes: Sizes, image: int | None = None, text: int | None = None) -> Heads:
@@ -174,15 +189,6 @@ def _text(shapes: Shapes) -> TextSizes | None:
         return None
     layers = _count(shapes, f"{TEXT}encoder.layer.")
     return TextSizes(table[1], layers, hidden[0], table[0], places[0])
-
-
-def _fusion(shapes: Shapes) -> FusionSizes | None:
-    up = shapes.get(f"{FUSION}0.feed.up.weight")
-    if up is None:
-        return None
-    # A BERT fills all but the cross-attention.
-    image = shapes.get(f"{FUSION}0.image.kv.weight", (0, up[1]))
-    return FusionSizes(up[1], _count(shapes, FUSION), up[0], image[1])
 
 
 def _count(names: Iterable[str], prefix: str) -> int:

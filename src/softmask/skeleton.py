@@ -8,12 +8,22 @@ from torch import Tensor, nn
 
 from softmask.kinds import Kind
 from softmask.load_report import LoadReport
-from softmask.nn import FusionEncoder, ImageEncoder, Matcher, Projection, TextEncoder, WordHead
-from softmask.sizes import PLAIN_VIT, Sizes, read_sizes
-from softmask.weights import TWIN, compare_states
+from softmask.nn import (
+    AnswerDecoder,
+    ClassHead,
+    FusionEncoder,
+    ImageEncoder,
+    Matcher,
+    Projection,
+    TextEncoder,
+    WordHead,
+)
+from softmask.sizes import PLAIN_VIT, Sizes, read_fusion, read_sizes
+from softmask.weights import QUEUE, TWIN, compare_states
 
 PARTS = ("image", "text", "fusion")
 KNOWN = ("backbone.", "matcher.", "words.")
+TWINLESS = ("matcher.", "assigner.")
 
 
 class Skeleton(nn.Module):
@@ -56,26 +66,23 @@ class Skeleton(nn.Module):
                 self.backbone.temperature = nn.Parameter(torch.empty(()))
 
 
-def check(
-    kind: Kind, official: Mapping[str, Tensor], state: Mapping[str, Tensor], source: str
-) -> LoadReport:
+def check(kind: Kind, state: Mapping[str, Tensor], source: str) -> LoadReport:
     """Compare weights, and their twins, with what weights of their sizes hold.
 
-    Heads of tasks are taken as they are; their task compares them when it loads them.
+    Heads of users' own tasks are taken as they are; their task compares them when it loads them.
 
     Args:
         kind: of the file.
-        official: its tensors by its own names.
-        state: the same by ours.
+        state: its tensors by our names.
         source: of both, for the report.
     """
     own = {k: v for k, v in state.items() if not k.startswith(TWIN)}
     sizes = read_sizes(own)
     skeleton = Skeleton(sizes, matcher="matcher.weight" in own, words="words.bias" in own)
-    expected = skeleton.state_dict()
+    expected = skeleton.state_dict() | _heads(own, sizes)
     if len(own) < len(state):
-        # Matching has no twin.
-        expected |= {TWIN + k: v for k, v in expected.items() if not k.startswith("matcher.")}
+        twins = {TWIN + k: v for k, v in expected.items() if not k.startswith(TWINLESS)}
+        expected |= twins
     found = compare_states(expected, state, source)
     missing = found.missing
     if kind.is_whole:
@@ -83,14 +90,39 @@ def check(
         missing = [f"backbone.{name}" for name, part in parts if part is None] + missing
     else:  # a BERT has never seen an image
         missing = [k for k in missing if ".fusion." not in k or ".image." not in k]
-    unexpected = [k for k in found.unexpected if not _is_head(k, kind, official)]
+    unexpected = [k for k in found.unexpected if not _is_own(k, kind)]
     heads = [k for k in found.unexpected if k not in unexpected]
     return replace(
         found, matched=found.matched + heads, missing=missing, unexpected=unexpected, note=kind.note
     )
 
 
-def _is_head(name: str, kind: Kind, official: Mapping[str, Tensor]) -> bool:
-    """A head of a task has a name of ours by now; what has not is nobody's."""
-    known = kind.is_ours or name not in official
-    return known and not name.removeprefix(TWIN).startswith(KNOWN)
+def _heads(own: Mapping[str, Tensor], sizes: Sizes) -> dict[str, Tensor]:
+    """What heads of tasks hold, of those of which there is a part."""
+    text, whole = sizes.text, nn.Module()
+    if text is None:
+        return {}
+    decoder, last = read_fusion(own, "decoder.fusion.layers."), own.get("head.2.weight")
+    with torch.device("meta"):
+        if decoder:
+            places = own.get("decoder.embeddings.position_embeddings.weight")
+            whole.decoder = AnswerDecoder(
+                text.vocab_size,
+                text.width,
+                decoder.layers,
+                1,
+                decoder.hidden,
+                text.max_positions if places is None else len(places),
+                seen_width=decoder.image_width,
+            )
+        if last is not None:
+            whole.head = ClassHead(text.width, len(last))
+        if any(name.startswith("assigner.") for name in own):
+            whole.assigner = nn.Linear(text.width, 3)
+    return whole.state_dict()
+
+
+def _is_own(name: str, kind: Kind) -> bool:
+    """Whether it is a queue's, or of a task that somebody made of ours."""
+    made = kind.is_ours and not name.removeprefix(TWIN).startswith(KNOWN)
+    return made or name.startswith(QUEUE)

@@ -56,8 +56,9 @@ def demo(
             `convert`, or a name on the hub.
         images: folder of pictures to search; embedded first, into --index if it is given.
         index: folder made by `softmask embed`, or to be made of --images and used again.
-        vqa: model that answers questions: a run of vqa or vqa-class, or its export.
-        nlvr2: model that judges statements about two pictures: a run of nlvr2, or its export.
+        vqa: model that answers questions: a run of vqa or vqa-class, its export, or a converted
+            official file.
+        nlvr2: model that judges statements about two pictures: a run of nlvr2, and so on.
         host: to serve on; 0.0.0.0 is all of this machine's, where anyone can then ask.
         port: to serve on; 0 takes a free one.
         top: hits of a search.
@@ -176,6 +177,6 @@ def _fine_tuned(flag: str, model: SoftMask, source: str) -> SoftMask:
     if not able:
         raise InputError(
             f"'{source}' was not fine-tuned for {flag}: give --{flag} a run of that task, or what "
-            f"`softmask weights export` made of one."
+            f"`softmask weights export` or `convert` made of one."
         )
     return model
