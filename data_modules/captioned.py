@@ -12,7 +12,7 @@ from data_modules.pictured import Reader
 from data_modules.seeds import hash63, sample_seed
 from data_modules.shards import Sample
 from data_modules.sheet import Sheet
-from data_modules.text import Encoded, Ids, normalise
+from data_modules.text import Encoded, Ids
 from softmask.batch import CaptionedBatch, PairBatch
 
 
@@ -135,7 +135,7 @@ def tokenise(caption: str, reader: Reader) -> tuple[str, Encoded]:
     Raises:
         BadSample: if nothing of it is left.
     """
-    text = normalise(caption, reader.text.options.max_words)
+    text = reader.text.normalise(caption)
     return text, reader.text.encode(text)
 
 

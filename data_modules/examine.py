@@ -20,7 +20,7 @@ from data_modules.salvage import salvage
 from data_modules.seeds import hash63
 from data_modules.shards import Sample
 from data_modules.tar import StoredSample, TarShard
-from data_modules.text import Text, TextOptions, is_shown, normalise
+from data_modules.text import Text, TextOptions, is_shown
 from softmask.errors import InputError
 
 EXAMPLES = 5  # kept for each reason
@@ -169,9 +169,9 @@ class _Look:
             mends |= read_header(picture).mends
         words = self.text.options.max_words
         for caption in texts:
-            kept = normalise(caption, words)
+            kept = self.text.normalise(caption)
             self.text.encode(kept)
-            if normalise(caption, words + 1) != kept:
+            if self.text.normalise(caption, words + 1) != kept:
                 mends.add(Mend.CUT_CAPTION)
             if not all(is_shown(letter) for letter in caption.strip()):
                 mends.add(Mend.CONTROL_CHARACTERS)

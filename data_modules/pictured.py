@@ -18,7 +18,7 @@ from data_modules.shards import Sample
 from data_modules.sheet import Sheet
 from data_modules.sizes import check_sizes
 from data_modules.store import StoreOptions
-from data_modules.text import Ids, Text, TextOptions, normalise
+from data_modules.text import Ids, Text, TextOptions
 
 FINE_TUNING = Distortion(crop_scale=(0.5, 1.0), jitter_prob=0, gray_prob=0, blur_prob=0)
 """ALBEF's augmentation of all fine-tuning but grounding's: half the picture at least, flip,
@@ -176,7 +176,7 @@ class Reader:
         Raises:
             BadSample: if nothing of it is left.
         """
-        return self.text.encode(normalise(text, self.text.options.max_words)).ids
+        return self.text.encode(self.text.normalise(text)).ids
 
     @property
     def length(self) -> int | None:

@@ -11,6 +11,7 @@ from typing import Literal, NamedTuple
 
 from data_modules.pieces import WordPieces
 from data_modules.reasons import BadSample, Reason
+from softmask.captions import Punctuation
 from softmask.captions import is_shown as is_shown
 from softmask.captions import normalise as normalise
 from softmask.errors import InputError
@@ -37,6 +38,8 @@ class TextOptions:
             punctuation or masked tokens (any token where a caption has none).
         masks_per_pair: soft masks drawn for each pair, with replacement.
         pad_to_max: pad to max_tokens instead of to the longest of the batch.
+        punctuation: is "kept", or goes as "albef" or "lavis" take it away, whose released weights
+            never saw it; see `softmask.captions.normalise`.
     """
 
     tokenizer: str = "bert-base-uncased"
@@ -50,6 +53,7 @@ class TextOptions:
     soft_words: Literal["any", "content"] = "any"
     masks_per_pair: int = 1
     pad_to_max: bool = False
+    punctuation: Punctuation = "kept"
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
@@ -105,6 +109,11 @@ class Text:
         self._mask = int(self._tokenizer.mask_token_id)
         self._special = frozenset((self._cls, self._sep, self.pad))
         self._vocabulary = len(self._tokenizer)
+
+    def normalise(self, caption: str, words: int | None = None) -> str:
+        """Make equal captions equal strings, of `max_words` words at most unless told otherwise."""
+        options = self.options
+        return normalise(caption, words or options.max_words, options.punctuation)
 
     def encode(self, caption: str) -> Encoded:
         """Tokenise a normalised caption.

@@ -75,7 +75,7 @@ def asked(pictures, questions, folder):
         })
         for n, (picture, question) in enumerate(zip(pictures, questions, strict=True))
     ]  # fmt: skip
-    options = TextOptions(max_words=50, max_tokens=32)
+    options = TextOptions(max_words=50, max_tokens=32, punctuation="albef")
     return MakeQuestions(Reader(Text(options), 32))(samples, 0)
 
 
@@ -224,7 +224,7 @@ def test_statements_are_judged_as_the_task_does(pairs_model, pairs_run, pictures
         for n, (left, right, text) in enumerate(zip(lefts, rights, said, strict=True))
     ]  # fmt: skip
     task = load_task(pairs_run, "last")
-    reader = Reader(Text(TextOptions(max_words=30, max_tokens=128)), 32)
+    reader = Reader(Text(TextOptions(max_words=30, max_tokens=128, punctuation="albef")), 32)
     with torch.no_grad():
         logits, _ = task.judge(MakeTwoImages(reader, required=True)(samples, 0))
     expected = logits.softmax(dim=1)[:, 1]
@@ -282,7 +282,7 @@ def test_a_run_of_entailment_is_shared_and_judges_as_its_task(corpus_of, picture
         )
         for n, (picture, text) in enumerate(zip(pictures, QUESTIONS, strict=True))
     ]
-    reader = Reader(Text(TextOptions(max_words=30, max_tokens=128)), 32)
+    reader = Reader(Text(TextOptions(max_words=30, max_tokens=128, punctuation="albef")), 32)
     batch = MakeLabelled(reader, ENTAILMENT, required=False)(samples, 0)
     expected = load_task(run, "last").judge(batch)[0].softmax(dim=1)
     assert expected.unique().numel() == 9

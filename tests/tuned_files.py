@@ -81,6 +81,8 @@ def options(name, sep=False):
     data = yaml.safe_load((program.CONF / f"data/{name}.yaml").read_text())
     text = data["init_args"]["text"]
     text["max_tokens"] = min(text["max_tokens"], 32)
+    if sep:  # LAVIS's
+        text["punctuation"] = "lavis"
     return {"image_size": 64, "text": TextOptions(**text, sep=sep)}
 
 

@@ -6,7 +6,7 @@ R texts, L tokens, [CLS] first.
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -18,15 +18,34 @@ HIDDEN = ("Cf", "Cs", "Co")
 JOINERS = "\u200c\u200d"  # they make other letters in Persian and Hindi, other pictures of emoji
 
 
-def normalise(caption: str, max_words: int) -> str:
+Punctuation = Literal["kept", "albef", "lavis"]
+SIGNS: dict[str, dict[int, Any]] = {
+    "albef": str.maketrans("-/", "  ", ",.'!?\"()*#:;~"),
+    "lavis": str.maketrans(dict.fromkeys('.!"()*#:;~', " ")),
+}
+"""Signs that become spaces or go."""
+
+
+def normalise(caption: str, max_words: int, punctuation: Punctuation = "kept") -> str:
     """Make equal captions equal strings: NFKC, single spaces, at most max_words words.
 
     Control characters become spaces; what shows nothing at all (byte order marks, zero-width
     spaces, direction marks, halves of characters) goes without a trace.
+
+    Args:
+        caption: as written.
+        max_words: words kept.
+        punctuation: is "kept", or goes before words are counted as in the "albef" or "lavis" code,
+            whose released weights read texts and questions so. ALBEF drops most signs ("don't" is
+            "dont"), makes spaces of - and /, and "person" of "<person>". LAVIS makes spaces of
+            most, but keeps commas, apostrophes and question marks.
     """
     text = caption if caption.isascii() else unicodedata.normalize("NFKC", caption)
     if not text.isprintable():
         text = "".join(letter if is_shown(letter) else _instead(letter) for letter in text)
+    if punctuation != "kept":
+        text = text.translate(SIGNS[punctuation])
+        text = text.replace("<person>", "person") if punctuation == "albef" else text
     return " ".join(text.split()[:max_words])
 
 
@@ -47,11 +66,13 @@ class CaptionOptions:
         max_words: words kept of a caption.
         max_tokens: tokens kept, [CLS] and [SEP] counted.
         sep: end captions with [SEP]; ALBEF's released weights saw none, LAVIS's did.
+        punctuation: see `normalise`.
     """
 
     max_words: int = 30
     max_tokens: int = 25
     sep: bool = False
+    punctuation: Punctuation = "kept"
 
 
 class Tokens(NamedTuple):
@@ -122,7 +143,7 @@ class Captions:
     def _pieces(self, text: str) -> tuple[list[int], list[Word]]:
         if not isinstance(text, str):
             raise InputError(f"A text is given as {type(text).__name__}: give a string.")
-        caption = normalise(text, self.options.max_words)
+        caption = normalise(text, self.options.max_words, self.options.punctuation)
         encoding = self.tokenizer.backend_tokenizer.encode(caption, add_special_tokens=False)
         room = self.options.max_tokens - 1 - self.options.sep
         places: dict[int, list[int]] = {}

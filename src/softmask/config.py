@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields
 from types import UnionType
-from typing import Any, TypeVar, get_args
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from softmask.backbone import Backbone
 from softmask.batch import ENTAILMENT, TRUTH
@@ -237,6 +237,8 @@ def _fits(value: object, kind: object) -> bool:
         return numbers and len(value) == 3  # type: ignore[arg-type]
     if kind is Texts:
         return isinstance(value, tuple) and bool(value) and all(isinstance(v, str) for v in value)
+    if get_origin(kind) is Literal:
+        return value in get_args(kind)
     if isinstance(kind, UnionType):
         return any(_fits(value, each) for each in get_args(kind))
     # A boolean is an int to Python, not to us.

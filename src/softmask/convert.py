@@ -15,7 +15,7 @@ from softmask.config import ModelConfig
 from softmask.errors import InputError
 from softmask.finetuned import CUT, HEADS, FineTuned, fine_tuned_file
 from softmask.inspection import known_kind, renamed
-from softmask.kinds import MADE_OF, NOTE, SEP, TASK, Source
+from softmask.kinds import MADE_OF, NOTE, PUNCTUATION, SEP, TASK, Source
 from softmask.load_report import LoadReport
 from softmask.model import SoftMask
 from softmask.renames import State, untied
@@ -139,13 +139,14 @@ def _write_file(output: Path, state: State, source: Source) -> None:
     output.parent.mkdir(parents=True, exist_ok=True)
     kind = source.kind
     metadata = {"format": "pt", MADE_OF: kind.title, NOTE: kind.note, TASK: kind.task}
-    metadata[SEP] = str(kind.sep)
+    metadata |= {SEP: str(kind.sep), PUNCTUATION: kind.punctuation}
     # Cloned: safetensors takes no two names of one tensor.
     save_file({k: v.clone().contiguous() for k, v in state.items()}, output, metadata=metadata)
     sizes = read_sizes(state)
     parts = {"image": sizes.image, "text": sizes.text, "fusion": sizes.fusion}
     found = {name: part._asdict() for name, part in parts.items() if part}
-    noted = {**_origin(source), "sep": source.kind.sep, **found, "embed_dim": sizes.embed_dim}
+    noted = {**_origin(source), SEP: kind.sep, PUNCTUATION: kind.punctuation, **found}
+    noted["embed_dim"] = sizes.embed_dim
     output.with_suffix(".json").write_text(json.dumps(noted, indent=2) + "\n")
 
 
@@ -182,7 +183,8 @@ def _config(
     sizes = tuned.sizes(read_sizes(state))
     usual = CUT.get(source.kind.task, CaptionOptions())
     longest = min(usual.max_tokens, sizes.text.max_positions if sizes.text else 0)
-    captions = replace(usual, max_tokens=longest, sep=source.kind.sep)
+    kind = source.kind
+    captions = replace(usual, max_tokens=longest, sep=kind.sep, punctuation=kind.punctuation)
     named = Named(usual_heads(sizes, *heads), captions=captions)
     return tuned.config(config_of(sizes, named, words=tuned.matches and "words.bias" in state))
 

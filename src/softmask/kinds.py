@@ -2,20 +2,22 @@
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path, PurePath
-from typing import NamedTuple
+from typing import NamedTuple, get_args
 
 from torch import Tensor
 
+from softmask.captions import Punctuation
 from softmask.checkpoint import CHECKPOINT_KEY
 from softmask.renames import State, from_albef, from_bert, from_vit, is_albef
 
 LAVIS = (
     "LAVIS feeds its text encoder with [SEP] at the end of each text, the official code without: "
-    "keep data.init_args.text.sep true with these weights."
+    "keep data.init_args.text.sep true and text.punctuation lavis with these weights."
 )
 MADE_OF, NOTE, TASK, SEP = "made_of", "note", "task", "sep"
-"""Of a converted file: the kind it was, what to know of it, whose it is, and whether texts ended
-with [SEP]."""
+PUNCTUATION = "punctuation"
+"""Of a converted file: the kind it was, what to know of it, whose it is, whether texts ended with
+[SEP], and what became of their punctuation."""
 BERT_WORDS = "embeddings.word_embeddings.weight"
 
 
@@ -37,6 +39,7 @@ class Kind(NamedTuple):
     title: str
     rename: Callable[[State, int], State]  # to our names, given the layers of the text encoder
     sep: bool = False  # whether its texts ended with [SEP]
+    punctuation: Punctuation = "kept"  # of its texts
     note: str = ""
     is_whole: bool = True  # or a BERT alone, a ViT alone
     is_ours: bool = False
@@ -69,7 +72,8 @@ def recognise(
         owner, note = ("LAVIS's ALBEF", LAVIS) if lavis else ("official ALBEF", "")
         title = albef_task(state)
         known = TASKS.get(title, "")
-        return Kind(f"{owner}, {title}", from_albef, sep=lavis, note=note, task=known)
+        signs: Punctuation = "lavis" if lavis else "albef"
+        return Kind(f"{owner}, {title}", from_albef, lavis, signs, note, task=known)
     if any(name in state for name in (BERT_WORDS, f"bert.{BERT_WORDS}")):
         return Kind("BERT", from_bert, is_whole=False)
     if "patch_embed.proj.weight" in state and "blocks.0.attn.qkv.weight" in state:
@@ -87,7 +91,15 @@ def _ours(beside: Mapping[str, object]) -> Kind:
     if made_of:
         title += f", converted from {made_of}"
     sep, note = beside.get(SEP) == str(True), str(beside.get(NOTE, ""))
-    return Kind(title, _same, sep=sep, note=note, is_ours=True, task=task)
+    return Kind(title, _same, sep, _punctuation(beside), note, is_ours=True, task=task)
+
+
+def _punctuation(beside: Mapping[str, object]) -> Punctuation:
+    known: tuple[Punctuation, ...] = get_args(Punctuation)
+    for one in known:
+        if one == beside.get(PUNCTUATION):
+            return one
+    return "kept"
 
 
 def albef_task(state: Mapping[str, Tensor]) -> str:

@@ -160,7 +160,9 @@ def _captions(settings: Mapping[str, Any], positions: int) -> CaptionOptions:
     Where settings leave more tokens than the text encoder has positions, no text was that long.
     """
     text, data = _text(settings), settings.get("data", {}).get("init_args", {})
-    found: dict[str, Any] = {k: text[k] for k in ("max_words", "max_tokens", "sep") if k in text}
+    found: dict[str, Any] = {
+        k: text[k] for k in ("max_words", "max_tokens", "sep", "punctuation") if k in text
+    }
     longer = {"eval_words": "max_words", "eval_tokens": "max_tokens"}
     found |= {own: data[name] for name, own in longer.items() if name in data}
     most = min(found.pop("max_tokens", CaptionOptions.max_tokens), positions)

@@ -6,6 +6,7 @@ import pytest
 
 from data_modules.reasons import BadSample, Reason
 from data_modules.text import Text, TextOptions, normalise
+from softmask.captions import CaptionOptions, Captions
 from softmask.errors import InputError
 from softmask.tokenizer import load_tokenizer
 
@@ -52,6 +53,39 @@ def test_normalise():
         normalise("a\u200db \U0001f468\u200d\U0001f469", 30)
         == "a\u200db \U0001f468\u200d\U0001f469"
     )
+
+
+@pytest.mark.parametrize(
+    ("punctuation", "expected"),
+    [
+        ("kept", "Isn't this - a <person>'s well-lit, (red) 1/2 cup? #1"),
+        ("albef", "Isnt this a persons well lit red 1 2 cup 1"),
+        ("lavis", "Isn't this - a <person>'s well-lit, red 1/2 cup? 1"),
+    ],
+)
+def test_punctuation_goes_as_in_the_code_of_the_weights(punctuation, expected):
+    said = "Isn't this - a <person>'s well-lit, (red) 1/2 cup? #1"
+    assert normalise(said, 30, punctuation) == expected
+    assert text(punctuation=punctuation).normalise(said) == expected
+    read = Captions(load_tokenizer(), CaptionOptions(max_tokens=40, punctuation=punctuation))
+    words = [word.text for word in read.words(said)]
+    assert "".join(words) == expected.replace(" ", "")
+
+
+def test_words_are_counted_after_punctuation_is_gone():
+    assert normalise("a - b - c", 2, "albef") == "a b"
+    assert text(max_words=3, punctuation="albef").normalise("a-b-c-d") == "a b c"
+
+
+@pytest.mark.parametrize("letters", ["abc ,.-/!?'", 'x #:;~*()"', "\u00e4\u4e00.,\u3002 -"])
+def test_albefs_punctuation_is_its_definition(letters):
+    rng = np.random.default_rng(0)
+    pieces = [*letters, "<person>", "<per.son>"]
+    for _ in range(50):
+        said = normalise("".join(rng.choice(pieces, 30)), 99)
+        gone = "".join(letter for letter in said if letter not in ",.'!?\"()*#:;~")
+        expected = gone.replace("-", " ").replace("/", " ").replace("<person>", "person")
+        assert normalise(said, 99, "albef") == " ".join(expected.split())
 
 
 def test_encode_has_no_sep_unless_wanted():
