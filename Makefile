@@ -19,7 +19,7 @@ endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-tasks ablation results compare-reference test env browser lint format type check site bench bench-data bench-scale board clean \
+.PHONY: help demo demo-tasks ablation results compare-reference test env browser page-pictures lint format type check site bench bench-data bench-scale board clean \
 	$(TASKS) $(TASKS:%=debug-%) $(TASKS:%=validate-%) $(TASKS:%=test-%) \
 	$(TASKS:%=predict-%)
 
@@ -66,6 +66,11 @@ browser: ## install Chromium, in which the page is tested (Debian; asks for sudo
 		$(if $(filter 0,$(shell id -u)),,sudo) sh -c 'apt-get update -qq && \
 		apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core' >/dev/null
 	@echo "== Chromium is there"
+
+page-pictures: .venv/.stamp-dev ## photograph the page with the models of demo-tasks, for README
+	@$(BIN)/python tests/photograph.py $(ARGS)
+	@$(BIN)/python -m benchmarks.probe --run runs/demo-tasks/retrieval --shards data/scenes/pairs \
+		--output docs/results/page/probe.json
 
 lint: .venv/.stamp-dev ## look for slips and for lines out of format
 	@$(BIN)/ruff check .

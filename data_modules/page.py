@@ -47,11 +47,12 @@ def page(report: dict[str, Any], pictures: Sequence[Picture]) -> str:
     title = str(report["path"])
     charts = "".join(_chart(name, row) for name, row in report["lengths"].items())
     body = (
-        f"<h1>{escape(title)}</h1><p class='soft'>hash {escape(str(report['hash']))}</p>"
+        f"<main><h1>{escape(title)}</h1><p class='soft'>hash {escape(str(report['hash']))}</p>"
         f"<div class='grid tiles'>{_tiles(report)}</div>"
         f"<h2>How long, how many, how large</h2><div class='grid charts'>{charts}</div>"
         f"{_words(report['vocabulary'])}"
         f"<h2>Samples</h2><div class='grid pictures'>{''.join(map(_figure, pictures))}</div>"
+        "</main>"
     )
     return document(title, body, STYLE)
 

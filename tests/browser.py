@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -20,6 +21,12 @@ WIDTHS = {"narrow": 400, "wide": 1600}
 def found() -> str | None:
     """The Chromium of this machine: $CHROMIUM, or the first of its usual names."""
     return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+
+
+NEEDED = pytest.mark.skipif(
+    found() is None and not os.environ.get("CI"),
+    reason="THE PAGE IS NOT TESTED IN A BROWSER: `make browser` installs Chromium",
+)
 
 
 @contextmanager

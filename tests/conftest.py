@@ -1,7 +1,7 @@
 """What many tests share: a corpus of fake pairs, and one run of the program on it."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +23,16 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
     program.warm_up()
     return write_corpus("pretrain", tmp_path_factory.mktemp("corpus"))
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[object]:
+    """A browser without a window."""
+    import browser
+
+    assert browser.found(), "no Chromium: `make browser` installs it"
+    with browser.browser() as opened:
+        yield opened
 
 
 @pytest.fixture(scope="session")

@@ -47,6 +47,30 @@ def test_readme_shows_how_each_kind_of_question_is_answered():
     assert "| 12 |" in page["filled_kinds"](readme, other, scratch)
 
 
+def test_readme_shows_how_often_words_look_at_what_they_name():
+    page = runpy.run_path(str(ROOT / "docs/fill_readme.py"))
+    readme = (ROOT / "README.md").read_text()
+    boxes = page["read"]("page/probe.json")["boxes"]
+    assert page["filled_words"](readme, boxes) == readme
+    assert "77 %" in page["filled_words"](readme, {**boxes, "pointing": 0.77})
+
+
+def test_pictures_of_the_page_are_there_small_and_described():
+    shown = re.findall(
+        r'<img src="([^"]+)" width="49%" align="top" alt="([^"]+)">',
+        (ROOT / "README.md").read_text(),
+    )
+    assert [Path(source).stem for source, _ in shown] == [
+        "search",
+        "words",
+        "question",
+        "statement",
+    ]
+    for source, alt in shown:
+        assert (ROOT / source).stat().st_size < 150_000
+        assert len(alt) > 80
+
+
 def test_the_recorded_tasks_are_of_these_recipes():
     page = runpy.run_path(str(ROOT / "docs/fill_readme.py"))
     recipe = yaml.safe_load((ROOT / "conf/demo/pretrain.yaml").read_text())

@@ -18,7 +18,7 @@ from softmask.ask.index import load, open_index
 from softmask.errors import InputError
 from softmask.web import uploads
 from softmask.web.app import application
-from softmask.web.asked import Asked, Library
+from softmask.web.asked import Asked, Library, brief
 from softmask.web.uploads import Shelf, Upload, decoded
 
 
@@ -126,7 +126,7 @@ def test_an_uploaded_picture_is_asked_and_asked_again(client, asked, folder):
     where, page = sent(client, "/question", of_file=file(png(folder)), text="What color is it?")
     values = parse_qs(urlsplit(where).query)
     expected = asked.answering.answer(folder / "00.png", "What color is it?", top=5)
-    items = re.findall(r"<li>([^<]*) <meter[^>]*></meter> ([\d.]+)&nbsp;%", page.text)
+    items = re.findall(r"<li><span>([^<]*)</span> <meter[^>]*></meter> ([\d.]+)&nbsp;%", page.text)
     assert [text for text, _ in items] == expected.answers[0]
     assert [float(share) for _, share in items] == pytest.approx(
         (100 * expected.probability[0]).tolist(), abs=0.06
@@ -134,7 +134,7 @@ def test_an_uploaded_picture_is_asked_and_asked_again(client, asked, folder):
     (ref,) = values["of"]
     _, again = sent(client, "/question", of=ref, text="where is it?")
     other = asked.answering.answer(folder / "00.png", "where is it?", top=5)
-    assert re.findall(r"<li>([^<]*) <meter", again.text) == other.answers[0]
+    assert re.findall(r"<li><span>([^<]*)</span> <meter", again.text) == other.answers[0]
     _, another = sent(client, "/question", of=ref, of_file=file(png(folder, "05.png")), text="x")
     assert ref not in another.text
     assert client.get(f"/picture/{ref}").mimetype == "image/jpeg"
@@ -258,6 +258,13 @@ def test_other_names_and_other_sites_are_refused(client, asked, folder):
     assert "another site" in said(answer)
     anywhere = Client(application(asked, hosts=()))
     assert anywhere.get("/search", headers={"Host": "box.lan"}).status_code == 200
+
+
+def test_of_a_long_name_the_end_is_shown():
+    assert brief("deep/last.jpg") == "deep/last.jpg"
+    key = "/home/me/some/where/data/scenes/pairs/test/00000.tar/pairs-test-000068"
+    assert brief(key) == "…/pairs/test/00000.tar/pairs-test-000068"
+    assert brief("x" * 50) == "…" + "x" * 40
 
 
 def test_the_shelf_keeps_the_last_used(folder):

@@ -4,14 +4,14 @@ import os
 from pathlib import Path
 
 import browser
+import photograph
 import pytest
+import walked
 from asked import ANSWERS, write_model, write_pictures
 from axe_playwright_python.sync_playwright import Axe
+from PIL import Image
 
-pytestmark = pytest.mark.skipif(
-    browser.found() is None and not os.environ.get("CI"),
-    reason="THE PAGE IS NOT TESTED IN A BROWSER: `make browser` installs Chromium",
-)
+pytestmark = browser.NEEDED
 
 
 @pytest.fixture(scope="module")
@@ -32,13 +32,6 @@ def address(pictures, tmp_path_factory):
     flags = [f"--{name}={path}" for name, path in models.items()]
     with browser.served([*flags, f"--images={pictures}", "--upload_mb=1"], folder / "out") as at:
         yield at
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    assert browser.found(), "no Chromium: `make browser` installs it"
-    with browser.browser() as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -65,13 +58,6 @@ def photos(tmp_path_factory):
     return folder
 
 
-def search(page, text="a red square"):
-    page.goto("/")
-    page.get_by_label("Description").fill(text)
-    page.keyboard.press("Enter")
-    page.get_by_role("heading", name=f"Pictures for “{text}”").wait_for()
-
-
 def loaded(image):
     image.scroll_into_view_if_needed()
     return image.evaluate("i => i.decode().then(() => i.naturalWidth)")
@@ -81,8 +67,7 @@ def test_the_page_loads_and_a_query_shows_pictures(page, photos):
     page.goto("/")
     assert page.title() == "Search - softmask"
     assert page.get_by_role("heading", level=1).inner_text() == "Search"
-    search(page)
-    hits = page.get_by_role("listitem").get_by_role("img")
+    hits = walked.search(page, "a red square")
     assert hits.count() == 10
     assert all(loaded(hits.nth(n)) == 48 for n in range(10))
     assert hits.first.get_attribute("alt").startswith("Hit 1: ")
@@ -90,13 +75,12 @@ def test_the_page_loads_and_a_query_shows_pictures(page, photos):
 
 
 def test_a_click_on_a_word_shows_its_map(page, photos):
-    search(page)
-    page.get_by_role("listitem").get_by_role("link").nth(4).click()
-    shown = page.locator(".words figure:visible")
+    walked.search(page, "a red square")
+    shown = walked.open_hit(page, 1)
     assert shown.locator("figcaption").inner_text().startswith("whole sentence")
     maps = {}
     for word in ("red", "square"):
-        page.get_by_text(word, exact=True).first.click()
+        shown = walked.choose(page, word)
         assert shown.count() == 1
         assert shown.locator("figcaption b").inner_text() == word
         image = shown.get_by_role("img")
@@ -111,11 +95,13 @@ def test_a_click_on_a_word_shows_its_map(page, photos):
         label = page.locator(".words label").last.bounding_box()
         assert label["height"] < 50
         assert image.bounding_box()["y"] >= label["y"] + label["height"]
+    page.set_viewport_size({"width": 1600, "height": 500})
+    assert image.bounding_box()["height"] < 400  # with the words in one window
     browser.photograph(page, photos, "words")
 
 
 def test_words_are_chosen_by_keys_alone(page):
-    search(page)
+    walked.search(page, "a red square")
     for _ in range(20):
         page.keyboard.press("Tab")
         if page.evaluate("document.activeElement.closest('figure') !== null"):
@@ -139,25 +125,21 @@ def test_words_are_chosen_by_keys_alone(page):
     ids=["another type", "too large"],
 )
 def test_a_bad_upload_shows_a_clear_message(page, photos, data, words):
-    page.goto("/words")
-    page.get_by_label("Text").fill("a red square")
     chosen = {"name": "mine.png", "mimeType": "image/png", "buffer": data}
-    page.get_by_label("Picture", exact=True).set_input_files(chosen)
-    page.get_by_role("button", name="Show").click()
-    alert = page.get_by_role("alert")
+    alert = walked.upload_to_words(page, chosen, "a red square")
     assert words in alert.inner_text()
+    assert page.title() == "Refused: Words - softmask"
     assert alert.bounding_box()["y"] < 900  # seen without scrolling
     browser.photograph(page, photos, f"refused-{len(data)}")
 
 
 def test_a_question_and_then_another_about_the_same_picture(page, pictures, photos):
-    page.goto("/question")
-    page.get_by_label("Picture", exact=True).set_input_files(pictures / "03.png")
-    page.get_by_label("Question").fill("What color is it?")
-    page.keyboard.press("Enter")
-    page.get_by_role("heading", name="What color is it?").wait_for()
-    answers = page.locator(".answer li")
+    answers = walked.ask(page, pictures / "03.png", "What color is it?")
     assert answers.count() == 5
+    bars = [answers.nth(n).locator("meter") for n in range(5)]
+    assert len({bar.bounding_box()["x"] for bar in bars}) == 1  # lengths can be compared
+    said = [answers.nth(n).locator("span").inner_text() for n in range(5)]
+    assert [bar.get_attribute("aria-label") for bar in bars] == said
     assert set(answers.all_inner_texts()[0].split()) & set(ANSWERS.listed)
     page.get_by_label("Question").fill("Is it red?")
     page.get_by_role("button", name="Ask").click()
@@ -167,13 +149,21 @@ def test_a_question_and_then_another_about_the_same_picture(page, pictures, phot
 
 
 def test_a_statement_about_two_pictures(page, pictures, photos):
-    page.goto("/statement")
-    page.get_by_label("Left picture").set_input_files(pictures / "00.png")
-    page.get_by_label("Right picture").set_input_files(pictures / "05.png")
-    page.get_by_label("Statement").fill("both pictures are red")
-    page.keyboard.press("Enter")
-    page.get_by_text("True with probability").wait_for()
+    walked.state(page, pictures / "00.png", pictures / "05.png", "both pictures are red")
     browser.photograph(page, photos, "statement")
+
+
+def test_pictures_for_readme_are_of_these_steps(page, corpus_of, tmp_path):
+    """`make page-pictures`, with models and data that mean nothing."""
+    for name in ("vqa", "nlvr2"):
+        (tmp_path / name).symlink_to(corpus_of(name))
+    page.set_viewport_size({"width": photograph.WIDTH, "height": photograph.HEIGHT})
+    photograph.walk(page, tmp_path, tmp_path, tmp_path)
+    assert page.get_by_role("alert").is_visible()
+    for name in ("search", "words", "question", "statement", "refused"):
+        with Image.open(tmp_path / f"{name}.png") as taken:
+            assert taken.width == photograph.WIDTH
+            assert taken.convert("RGB").getcolors(2) is None  # not blank
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -11,8 +11,11 @@ from softmask.pages import document, picture, table
 STYLE = (
     CURVES
     + """
-.pictures { grid-template-columns: repeat(auto-fill, minmax(min(100%, 420px), 1fr)); }
+.pictures { grid-template-columns: repeat(auto-fill, minmax(min(100%, 620px), 1fr));
+  align-items: start; }
 .pictures img { display: block; max-width: 100%; height: auto; margin: auto; }
+/* Their letters could not be read any smaller: they scroll instead. */
+@media (max-width: 660px) { .pictures img { max-width: none; } }
 .wide { overflow-x: auto; margin: 0 0 12px; }
 .tables { margin-bottom: 12px; }
 .tables .wide { margin: 0; }
@@ -151,8 +154,12 @@ def _panels(panels: Sequence[Panel]) -> Iterator[str]:
         return
     yield '<div class="grid pictures">'
     for panel in panels:
+        title = escape(panel.title, quote=True)
         yield (
-            f"<figure><h3>{escape(panel.title)}</h3>{picture(panel.data, 'png', panel.alt)}"
-            f"<figcaption>{escape(panel.alt)}</figcaption></figure>"
+            f"<figure><h3>{escape(panel.title)}</h3>"
+            f'<div class="wide" tabindex="0" role="region" aria-label="{title}">'
+            f"{picture(panel.data, 'png', panel.alt)}</div>"
+            f"<figcaption><details><summary>In words</summary>{escape(panel.alt)}</details>"
+            "</figcaption></figure>"
         )
     yield "</div>"

@@ -156,7 +156,9 @@ def _refused(asked: Asked, request: Request, text: str, code: int) -> Response:
     else:
         # What is too large was not read: its form is empty.
         given: Values = {} if code == RequestEntityTooLarge.code else request.values
-        found = page(there, view, _kept(asked, _values(view, given), view), message(text))
+        kept = _kept(asked, _values(view, given), view)
+        # The title is what a screen reader says first of a new page.
+        found = page(there, view, kept, message(text), f"Refused: {view.name}")
     return Response(found, status=code, mimetype="text/html")
 
 

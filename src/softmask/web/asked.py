@@ -14,6 +14,9 @@ from softmask.web.uploads import Shelf, decoded
 FOLDER, UPLOAD = "f", "u"
 """First letters of a picture's name in addresses: its place in the folder, or on the shelf."""
 
+MOST_OF_NAME = 40
+"""Letters of a picture's name that are shown."""
+
 Values = Mapping[str, str]
 """What a form or an address says, by field."""
 
@@ -38,6 +41,14 @@ class Shown(NamedTuple):
     ref: str  # its name in addresses
     name: str  # for people
     pixels: Pixels
+
+
+def brief(name: str) -> str:
+    """The end of a long name: for samples of shards it is a path of this machine."""
+    if len(name) <= MOST_OF_NAME:
+        return name
+    end = name[-MOST_OF_NAME:]
+    return "…" + end[max(end.find("/"), 0) :]
 
 
 @dataclass

@@ -49,7 +49,9 @@ def picture_address(ref: str) -> str:
     return f"/picture/{quote(ref, safe='')}"
 
 
-def page(views: Sequence[View], view: View, values: Values, result: str) -> str:
+def page(
+    views: Sequence[View], view: View, values: Values, result: str, title: str | None = None
+) -> str:
     """A whole page.
 
     Args:
@@ -57,9 +59,10 @@ def page(views: Sequence[View], view: View, values: Values, result: str) -> str:
         view: this one.
         values: what its form says.
         result: HTML below the form: answer, message or nothing.
+        title: of the browser's window, unless it is the page's name.
     """
     body = f"<h1>{escape(view.name)}</h1><p>{escape(view.intro)}</p>{_form(view, values)}{result}"
-    return framed(view.name, views, body, view.path)
+    return framed(title or view.name, views, body, view.path)
 
 
 def framed(title: str, views: Sequence[View], body: str, path: str = "") -> str:

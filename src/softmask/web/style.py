@@ -21,10 +21,12 @@ button { font: inherit; font-weight: 600; padding: 10px 18px; border: 0; border-
   grid-template-columns: repeat(auto-fit, minmax(min(100%, 260px), 1fr)); }
 .kept { max-width: 100%; max-height: 180px; border-radius: 8px; justify-self: start; }
 .error { border-left: 5px solid var(--mark); padding: 10px 14px; background: var(--card);
-  max-width: 760px; }
+  max-width: 760px; margin: 16px 0; }
 .answer { max-width: 760px; }
 .answer li { margin: 6px 0; }
-meter { width: min(60%, 320px); height: 14px; vertical-align: middle; }
+.answer li span { display: inline-block; width: min(34%, 160px); overflow-wrap: anywhere;
+  vertical-align: middle; }
+meter { width: min(44%, 320px); height: 14px; vertical-align: middle; }
 .words { display: flex; flex-wrap: wrap; gap: 6px; border: 0; margin: 12px 0; padding: 0;
   min-width: 0; max-width: 760px; }
 .words legend { padding: 0 0 6px; }
@@ -33,7 +35,11 @@ meter { width: min(60%, 320px); height: 14px; vertical-align: middle; }
   cursor: pointer; background: var(--card); overflow-wrap: anywhere; }
 .words input:checked + label { background: var(--mark); border-color: var(--mark);
   color: var(--card); }
-.words figure { order: 1; flex-basis: 100%; display: none; }
+.words figure { order: 1; flex-basis: 100%; display: none; border: 0; border-radius: 0;
+  background: none; }
+/* A map and the words that it is chosen by fit in one window. */
+.words figure img { width: min(100%, max(240px, 72vh * var(--ratio))); border-radius: 8px; }
+.words figcaption { padding: 8px 0; }
 .words input:checked + label + figure { display: block; }
 .hits { grid-template-columns: repeat(auto-fill, minmax(min(100%, 170px), 1fr)); }
 figure.hit img { width: 100%; height: 170px; object-fit: contain; background: var(--ground); }

@@ -8,7 +8,7 @@ from softmask.ask.explained import Explained, Tile, place, tiles
 from softmask.ask.finding import Hit, Query, find
 from softmask.ask.html import data_uri, fitted
 from softmask.panels import glow
-from softmask.web.asked import FOLDER, Asked, Values
+from softmask.web.asked import FOLDER, Asked, Values, brief
 from softmask.web.frame import TEXT, PictureField, View, address, picture_address
 
 OF, LEFT, RIGHT = "of", "left", "right"
@@ -59,7 +59,7 @@ def explained(asked: Asked, values: Values) -> str:
     pair = Explained(shown.name, values[TEXT], picture, layer, maps)
     words = "".join(_word(number, tile, picture.size) for number, tile in enumerate(tiles(pair)))
     return (
-        f"<h2>Where words look in {escape(shown.name)}</h2>"
+        f"<h2>Where words look in {escape(brief(shown.name))}</h2>"
         f"<p>“{escape(values[TEXT])}” matches with probability {maps.match:.3f}.</p>"
         f'<fieldset class="words" style="--picture: url({picture_address(shown.ref)})">'
         f"<legend>Choose a word to see its map. Red is where it looks; “masked” is the match with "
@@ -74,7 +74,9 @@ def answered(asked: Asked, values: Values) -> str:
     with asked.lock:
         said = asked.answering.answer(shown.pixels, values[TEXT], top=ANSWERS)
     rows = zip(said.answers[0], said.probability[0].tolist(), strict=True)
-    items = "".join(f"<li>{escape(text)} {_meter(share)}</li>" for text, share in rows)
+    items = "".join(
+        f"<li><span>{escape(text)}</span> {_meter(share, text)}</li>" for text, share in rows
+    )
     return f"<div class='answer'><h2>{escape(values[TEXT])}</h2><ol>{items}</ol></div>"
 
 
@@ -87,7 +89,7 @@ def judged(asked: Asked, values: Values) -> str:
     verdict = "True" if share >= 0.5 else "False"
     return (
         f"<div class='answer'><h2>{verdict}: “{escape(values[TEXT])}”</h2>"
-        f"<p>True with probability {_meter(share)}</p></div>"
+        f"<p>True with probability {_meter(share, 'True')}</p></div>"
     )
 
 
@@ -95,7 +97,7 @@ def _hit(hit: Hit, text: str) -> str:
     ref = f"{FOLDER}{hit.at}"
     match = "" if hit.match is None else f"match {hit.match:.3f}, "
     link = escape(address(WORDS.path, {OF: ref, TEXT: text}), quote=True)
-    name = escape(hit.key, quote=True)
+    name = escape(brief(hit.key), quote=True)
     return (
         f'<li><figure class="hit"><a href="{link}"><img src="{picture_address(ref)}" '
         f'alt="Hit {hit.rank}: {name}. Show where the words look." loading="lazy"></a>'
@@ -114,13 +116,17 @@ def _word(number: int, tile: Tile, size: tuple[int, int]) -> str:
     return (
         f'<input type="radio" name="word" id="w{number}"{chosen}><label for="w{number}">{title}'
         f'</label><figure><img class="map" width="{size[0]}" height="{size[1]}" alt="{alt}" '
+        f'style="--ratio: {size[0] / size[1]:.3f}" '
         f'src="{data_uri(glow(tile.patches, small), "png")}"><figcaption><b>{title}</b>, '
         f"{escape(tile.note)}</figcaption></figure>"
     )
 
 
-def _meter(share: float) -> str:
-    return f'<meter value="{share:.4f}" min="0" max="1"></meter> {100 * share:.1f}&nbsp;%'
+def _meter(share: float, of: str) -> str:
+    return (
+        f'<meter value="{share:.4f}" min="0" max="1" aria-label="{escape(of, quote=True)}"></meter>'
+        f" {100 * share:.1f}&nbsp;%"
+    )
 
 
 ONE = (PictureField(OF, "Picture"),)
