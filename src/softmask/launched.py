@@ -10,7 +10,7 @@ from softmask.errors import InputError
 
 RANK = ("RANK", "SLURM_PROCID", "LOCAL_RANK")
 """Names of the environment, the first that is there counts."""
-PATIENCE = 5.0
+PATIENCE = 20.0
 """Seconds that a rank leaves to the first one to say what is wrong with all."""
 
 
@@ -51,10 +51,14 @@ def check_world(devices: int, nodes: int, flags: tuple[str, str]) -> None:
 
 
 def let_the_first_speak() -> None:
-    """Wait, on other ranks: what all ranks find wrong is then said once.
+    """Wait, on other ranks that have not met: what all find wrong with settings is said once.
 
     A launcher ends the others as soon as one has ended so. What this rank alone finds wrong, it
-    says after the wait.
+    says after the wait; ranks that have met know more than settings, and each speaks at once.
     """
     if own_rank() > 0:
-        time.sleep(PATIENCE)
+        # Not at the top: the program starts without torch.
+        from torch import distributed
+
+        if not distributed.is_initialized():
+            time.sleep(PATIENCE)
