@@ -2,8 +2,8 @@
 
 `softmask fit|validate|test|predict` are Lightning's, see `softmask.cli`. `softmask data ...`
 prepares data, `softmask weights ...` reads, converts and shares weights; `softmask explain`,
-`score`, `embed`, `search` and `export` ask a model and import no Lightning for it, unless `embed` is
-to use several devices. A user's mistake ends with one paragraph and exit code 1. `softmask demo`
+`score`, `embed`, `search` and `export` ask a model and import no Lightning for it, unless `embed`
+is to use several devices. A user's mistake ends with one paragraph and exit code 1. `softmask demo`
 serves a page that asks.
 """
 
