@@ -134,7 +134,7 @@ def write(folder: Path, model: SoftMask, rows: int, chunk: int = 4096) -> None:
     held: dict[Kind, Held] = {"images": Held(-(-rows // chunk), str(folder), "random")}
     plan = Plan(fingerprint(model), width, held, False, "npy", "float32", chunk, 32, "float32")
     begin(folder, plan)
-    for _, number, stem in plan.stems():
+    for _, number, stem in plan.jobs():
         at = [*range(rows)[number * chunk : (number + 1) * chunk]]
         features = torch.nn.functional.normalize(torch.randn(len(at), width), dim=1)
         names = [f"{place % FILES}.jpg" for place in at]

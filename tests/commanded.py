@@ -24,7 +24,10 @@ from softmask.cli import SoftMaskCLI
 from softmask.dry_run import check_queue
 
 LIGHTNING = {"fit", "validate", "test", "predict"}
-READ_ALONE = ({"data", "emoji"}, {"data", "scenes"}, {"export", "--onnx"}, {"weights", "--push"})
+READ_ALONE = (
+    *({"data", "emoji"}, {"data", "scenes"}, {"export", "--onnx"}, {"weights", "--push"}),
+    {"embed", "--devices"},
+)
 """Words of commands that take long or leave this machine; tested elsewhere: flags are read."""
 SLURM = {
     *("--nodes", "--ntasks-per-node", "--gpus-per-node", "--cpus-per-task", "--time"),

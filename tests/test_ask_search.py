@@ -18,7 +18,7 @@ from program import here
 from pyarrow import parquet
 
 from softmask import SoftMask
-from softmask.ask import embed as embed_command
+from softmask.ask import making
 from softmask.ask.shards import open_shards
 from softmask.program import main
 
@@ -192,7 +192,7 @@ def test_parts_together_make_the_same_bytes(shared, table, index, tmp_path):
 
 def stopping_embed(args, most):
     """A run for a fresh process that stands still after so many chunks."""
-    write, written = embed_command.write_chunk, []
+    write, written = making.write_chunk, []
 
     def stopping(folder, stem, *rest):
         if len(written) == most:
@@ -200,7 +200,7 @@ def stopping_embed(args, most):
         write(folder, stem, *rest)
         written.append(stem)
 
-    embed_command.write_chunk = stopping
+    making.write_chunk = stopping
     main(args)
 
 

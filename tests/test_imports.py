@@ -31,6 +31,7 @@ ONLY_IN = {
     "transformers": ("softmask.nn*", "softmask.weights", "softmask.tokenizer"),
     "lightning": (
         *("softmask.tasks*", "softmask.callbacks*", "softmask.cli", "data_modules*"),
+        "softmask.ask.together",  # embeds on several devices; the command asks for it by need
         "softmask.dry_run",  # takes a few steps with a trainer of its own
         "softmask.strategy",  # is Lightning's for sharded parameters, but for checkpoints
     ),

@@ -34,6 +34,7 @@ from softmask.callbacks import (
 )
 from softmask.dry_run import Feed, check_queue, dry_run
 from softmask.errors import InputError
+from softmask.launched import check_world
 from softmask.program import main as main  # what installed programs still call
 from softmask.tasks import TaskModule
 from softmask.weights import check_checkpoint
@@ -115,6 +116,8 @@ class SoftMaskCLI(LightningCLI):
             while cause is not None and not isinstance(cause, InputError):
                 cause = cause.__cause__
             raise (cause or error) from None
+        flags = ("--trainer.devices", "--trainer.num_nodes")
+        check_world(self.trainer.num_devices, self.trainer.num_nodes, flags)
         if self._get(self.config_init, "ckpt_path") == LAST:
             self.config_init[self.subcommand]["ckpt_path"] = self._last_checkpoint()
 
@@ -131,7 +134,7 @@ class SoftMaskCLI(LightningCLI):
         return str(path) if path else None
 
     def before_fit(self) -> None:
-        """Refuse what cannot work while there is one process; end here when asked to.
+        """Refuse what cannot work before any process group starts; end here when asked to.
 
         Raises:
             InputError: the queue and the global batch do not fit, or a dry run found worse.
@@ -143,7 +146,8 @@ class SoftMaskCLI(LightningCLI):
             data.setup("fit")
             feed = Feed(data, data.batch_size, data.train_batches(ranks), data.samples())
             go_on = self._get(self.config_init, "ckpt_path")
-            print(dry_run(self.trainer, self.model, feed, go_on))
+            if self.trainer.is_global_zero:  # two that time steps at once would time each other
+                print(dry_run(self.trainer, self.model, feed, go_on))
             raise SystemExit(0)
 
     def after_fit(self) -> None:

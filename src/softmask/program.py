@@ -2,15 +2,18 @@
 
 `softmask fit|validate|test|predict` are Lightning's, see `softmask.cli`. `softmask data ...`
 prepares data, `softmask weights ...` reads, converts and shares weights; `softmask explain`,
-`score`, `embed`, `search` and `export` ask a model and import no Lightning for it. A user's mistake
-ends with one paragraph and exit code 1. `softmask demo` serves a page that asks.
+`score`, `embed`, `search` and `export` ask a model and import no Lightning for it, unless `embed`
+is to use several devices. A user's mistake ends with one paragraph and exit code 1. `softmask demo`
+serves a page that asks.
 """
 
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from softmask.errors import InputError
+from softmask.launched import let_the_first_speak
 
 ASKING = ("explain", "score", "embed", "search", "export")
 
@@ -30,17 +33,20 @@ def main(args: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except InputError as error:
-        print(f"softmask: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(1) from None
+        _refuse(" ".join(str(error).split()))
     except OSError as error:
         if error.filename is None:
             raise
-        print(
-            f"softmask: {error.filename} cannot be used ({error.strerror}): mend the path, its "
-            f"rights or its disk.",
-            file=sys.stderr,
+        _refuse(
+            f"{error.filename} cannot be used ({error.strerror}): mend the path, its rights or its "
+            f"disk."
         )
-        raise SystemExit(1) from None
+
+
+def _refuse(why: str) -> NoReturn:
+    let_the_first_speak()
+    print(f"softmask: {why}", file=sys.stderr)
+    raise SystemExit(1) from None
 
 
 def _run(given: list[str], args: list[str] | None) -> None:

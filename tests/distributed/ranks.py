@@ -20,7 +20,7 @@ Job = Callable[..., dict[str, Any]]
 def on_ranks(job: Job, folder: Path, *args: Any, world: int = 2) -> list[dict[str, Any]]:
     """What the job gives on each rank; a rank that hangs is killed."""
     running = []
-    for rank, place in enumerate(_places(world)):
+    for rank, place in enumerate(places(world)):
         given = (job, world, rank, args, folder / f"{rank}.pt")
         running.append(program.start(_answer, given, folder / str(rank), place))
     ended = [program.finish(one, timeout=100) for one in running]
@@ -34,7 +34,7 @@ def on_both(
     """How the program ended on each of two ranks, each with flags of its own; none may hang."""
     running = [
         program.start(program.main, ([*args, *flags[rank]],), folder / str(rank), place)
-        for rank, place in enumerate(_places(2))
+        for rank, place in enumerate(places(2))
     ]
     return [program.finish(one, timeout=100) for one in running]
 
@@ -47,7 +47,8 @@ def trainer(world: int, *, sharded: bool = False, **options: Any) -> L.Trainer:
     return training.trainer(**options)
 
 
-def _places(world: int) -> list[dict[str, str]]:
+def places(world: int) -> list[dict[str, str]]:
+    """The environment of each rank."""
     place = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(free_port()), "NODE_RANK": "0"}
     return [{**place, "LOCAL_RANK": str(rank)} for rank in range(world)]
 

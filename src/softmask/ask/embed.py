@@ -4,17 +4,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
-import torch
-from tqdm import tqdm  # type: ignore[import-untyped]
-
-from softmask.ask.chunks import Chunk, Format, check_format, is_whole, write_chunk
-from softmask.ask.embedding import Done, Reading, embed_places
+from softmask.ask.chunks import Format, check_format, is_whole
+from softmask.ask.embedding import Reading
+from softmask.ask.making import Making
 from softmask.ask.opening import DType, open_model
-from softmask.ask.plan import INDEX, Held, Plan, begin, join
-from softmask.ask.sources import Kind, Source, folder_source, table_sources
+from softmask.ask.plan import INDEX, Held, Job, Plan, begin, join
+from softmask.ask.ranks import Ranks
+from softmask.ask.sources import Source, folder_source, table_sources
 from softmask.errors import InputError
 from softmask.model import SoftMask
-from softmask.parts import parse_part
+from softmask.parts import Part, parse_part
 
 Store = Literal["float32", "float16"]
 What = Literal["images", "texts", "both"]
@@ -36,12 +35,15 @@ def embed(
     part: str = "1/1",
     checkpoint: str = "best",
     device: str = "cpu",
+    devices: int = 1,
+    num_nodes: int = 1,
     dtype: DType = "float32",
 ) -> None:
     """Write unit features of pictures and texts, for `softmask search` or for other use.
 
     Each chunk gets its name when it is whole. Broken off and started again with the same arguments,
-    it goes on, and ends with the same bytes as if it had not been (on the same kind of device).
+    it goes on, and ends with the same bytes as if it had not been (on the same kind of device),
+    whatever the number of devices.
 
     Args:
         model: folder of a run, of `softmask weights export` or `convert`, or a name on the hub.
@@ -58,23 +60,23 @@ def embed(
         workers: threads that read pictures.
         skip_bad: leave out what cannot be read, and say so, instead of stopping.
         part: "2/4" makes every fourth chunk, from the second on. Run all four at once, each on its
-            --device or machine, on one output; the last to end writes index.json.
+            --device or machine, on one output; the last to end writes index.json. For jobs that
+            know nothing of each other; else --devices.
         checkpoint: of a run: best, last, or a file's name.
-        device: cpu, cuda:0, ...
+        device: cpu, cuda, cuda:0, ...
+        devices: of this kind in each node, a process on each, through Lightning's predict.
+        num_nodes: machines on which torchrun or SLURM starts this, for one output on a shared disk.
         dtype: of the model's weights.
 
     Raises:
         InputError: the model or an option cannot be used, a picture cannot be read, or the output
             holds something else.
     """
-    if min(chunk, batch_size, workers) < 1:
-        raise InputError(
-            f"chunk is {chunk}, batch_size {batch_size} and workers {workers}: give 1 or more."
-        )
-    chosen = parse_part(part)
+    chosen, ranks = parse_part(part), Ranks(devices, num_nodes, device)
+    _check({"chunk": chunk, "batch_size": batch_size, "workers": workers}, chosen, ranks)
     check_format(format)
     sources = {source.kind: source for source in _sources(images, csv, shards, what)}
-    opened = open_model(model, checkpoint, device, dtype)
+    opened = open_model(model, checkpoint, "cpu" if ranks.several else device, dtype)
     plan = Plan(
         opened.fingerprint,
         opened.model.config.embed_dim,
@@ -87,13 +89,42 @@ def embed(
         dtype,
     )
     begin(output, plan)
-    mine = plan.stems()[chosen.number - 1 :: chosen.of]
-    left = [job for job in mine if not is_whole(output, job[2], format)]
-    _write(opened.model, sources, left, output, plan, Reading(batch_size, workers, skip_bad))
-    missing = join(output, plan, _origin(model), checkpoint)
+    mine = plan.jobs()[chosen.number - 1 :: chosen.of]
+    left = [job for job in mine if not is_whole(output, job.stem, format)]
+    making = Making(sources, output, plan, Reading(batch_size, workers, skip_bad))
+    if _make(opened.model, left, making, ranks):
+        _end(join(output, plan, _origin(model), checkpoint), output, plan, part)
+
+
+def _check(sizes: Mapping[str, int], part: Part, ranks: Ranks) -> None:
+    counts = {**sizes, "devices": ranks.devices, "num_nodes": ranks.nodes}
+    wrong = [f"{name} is {value}" for name, value in counts.items() if value < 1]
+    if wrong:
+        raise InputError(f"{' and '.join(wrong)}: give 1 or more.")
+    if part.of == 1:
+        ranks.check()
+    elif ranks.several:
+        raise InputError(
+            f"--part {part.number}/{part.of} and --devices {ranks.devices} on {ranks.nodes} "
+            f"node(s) both share out chunks: give one of them."
+        )
+
+
+def _make(model: SoftMask, jobs: Sequence[Job], making: Making, ranks: Ranks) -> bool:
+    """Make chunks here or on ranks; says whether this process is the one to go on."""
+    if ranks.several:
+        # Lightning takes seconds to import: only who has several devices pays for it.
+        from softmask.ask.together import make_together
+
+        return make_together(model, jobs, making, ranks)
+    making.make(model, jobs)
+    return True
+
+
+def _end(missing: Sequence[str], output: Path, plan: Plan, part: str) -> None:
     if missing:
         print(
-            f"Part {part} is whole; {len(missing)} of {len(plan.stems())} chunks are left to other "
+            f"Part {part} is whole; {len(missing)} of {len(plan.jobs())} chunks are left to other "
             f"parts, the first is {missing[0]}. The last part to end writes {INDEX}."
         )
     else:
@@ -118,33 +149,6 @@ def _sources(
     if not kept:
         raise InputError(f"There are no {what} in this source: give --what {found[0].kind}.")
     return kept
-
-
-def _write(
-    model: SoftMask,
-    sources: Mapping[Kind, Source],
-    jobs: Sequence[tuple[Kind, int, str]],
-    output: Path,
-    plan: Plan,
-    reading: Reading,
-) -> None:
-    ranges = {
-        name: range(sources[kind].places)[number * plan.chunk : (number + 1) * plan.chunk]
-        for kind, number, name in jobs
-    }
-    with tqdm(desc=str(output), total=sum(map(len, ranges.values())), unit="place") as bar:
-        for kind, _, name in jobs:
-            parts = []
-            for done in embed_places(model, sources[kind], ranges[name], reading):
-                parts.append(done)
-                bar.update(done.places)
-            write_chunk(output, name, plan.format, _chunk(parts, plan))
-
-
-def _chunk(parts: Sequence[Done], plan: Plan) -> Chunk:
-    things = [thing for done in parts for thing in done.things]
-    features = torch.cat([done.features for done in parts]).numpy().astype(plan.store)
-    return Chunk([thing.key for thing in things], [thing.at for thing in things], features)
 
 
 def _origin(path: str) -> str:

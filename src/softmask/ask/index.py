@@ -114,7 +114,7 @@ def load(index: Index, kind: Kind) -> Features:
             f"'{index.folder}' holds features of {' and '.join(index.plan.held)}, not of {kind}: "
             f"embed {kind} too, see `softmask embed --help`."
         )
-    stems = [name for one, _, name in index.plan.stems() if one == kind]
+    stems = [job.stem for job in index.plan.jobs() if job.kind == kind]
     chunks = [read_chunk(index.folder, name, index.plan.format) for name in stems]
     keys = [key for chunk in chunks for key in chunk.keys]
     if not keys:

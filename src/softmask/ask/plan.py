@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from softmask.ask.chunks import Format, is_whole, write_whole
 from softmask.ask.sources import Kind
@@ -13,6 +13,14 @@ from softmask.errors import InputError, first_line
 
 FORMAT = "softmask-features-1"
 INDEX, BEGUN = "index.json", ".begun.json"
+
+
+class Job(NamedTuple):
+    """A chunk to be made."""
+
+    kind: Kind
+    number: int
+    stem: str  # name of its files
 
 
 @dataclass(frozen=True)
@@ -38,10 +46,10 @@ class Plan:
     batch_size: int
     dtype: str
 
-    def stems(self) -> list[tuple[Kind, int, str]]:
-        """Kind, number and name of every chunk, in order."""
+    def jobs(self) -> list[Job]:
+        """Every chunk, in order."""
         return [
-            (kind, number, stem(kind, number))
+            Job(kind, number, stem(kind, number))
             for kind, held in self.held.items()
             for number in range(held.chunks)
         ]
@@ -72,7 +80,7 @@ def join(folder: Path, plan: Plan, model: str, checkpoint: str) -> Sequence[str]
     Returns:
         The chunks that are left to do.
     """
-    left = [name for _, _, name in plan.stems() if not is_whole(folder, name, plan.format)]
+    left = [job.stem for job in plan.jobs() if not is_whole(folder, job.stem, plan.format)]
     if not left:
         content = {"format": FORMAT, "model": model, "checkpoint": checkpoint, "plan": _plain(plan)}
         write_whole(folder / INDEX, partial(_dump, content))
