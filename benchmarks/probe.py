@@ -22,12 +22,12 @@ from benchmarks.shortcut import ask, shortcut_report
 from data_modules.contents import contents
 from data_modules.decode import Pixels, decode
 from data_modules.shards import ShardSet
-from data_modules.words import STOP_WORDS
 from softmask import SoftMask
 from softmask.captions import Word
 from softmask.explain import Looked, look
 from softmask.pictures import resize
 from softmask.saliency import merge_pieces, normalise_map
+from softmask.stop_words import STOP_WORDS
 
 BATCH = 64
 Report = dict[str, dict[str, float]]

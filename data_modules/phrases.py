@@ -1,6 +1,6 @@
 """What an expression is about: its first noun and what stands before it."""
 
-from data_modules.words import names_something
+from softmask.stop_words import names_something
 
 FOLLOWERS = frozenset(
     """

@@ -6,7 +6,7 @@ from tokenizers import Encoding, Tokenizer
 from tokenizers.normalizers import BertNormalizer
 from tokenizers.pre_tokenizers import BertPreTokenizer
 
-from data_modules.words import names_something
+from softmask.stop_words import names_something
 from softmask.tokenizer import PreTrainedTokenizerBase
 
 MOST_WORDS = 1 << 16  # about 20 MB in each worker

@@ -109,6 +109,17 @@ def test_explain_of_a_table_is_one_page_and_numbered_pictures(shared, folder, tm
     assert len({*Page(text).ids}) == len(Page(text).ids)
 
 
+def test_explain_by_hiding_says_so(shared, folder, model, tmp_path):
+    out, text = tmp_path / "out", "a red square"
+    run("explain", "--model", shared, "--image", folder / "00.png", "--text", text,
+        "--output", out, "--by", "hiding")  # fmt: skip
+    written = (out / "00.html").read_text()
+    assert "by hiding. Red is where hiding the picture costs a word most" in written
+    found = model.explain(folder / "00.png", text, by="hiding")
+    for masked in found.masked.tolist():
+        assert f"match {masked:.3f}" in written
+
+
 def test_other_layers_have_other_maps(model, folder):
     maps = [model.explain(folder / "00.png", TEXTS[0], layer).maps for layer in (0, 1, 2)]
     assert not torch.allclose(maps[0], maps[1])

@@ -3,7 +3,7 @@
 B pairs, L words, S chosen words a pair, N = 1 + P image tokens, D width.
 """
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +12,13 @@ from torch.nn import functional as F
 from softmask.backbone import Backbone
 from softmask.errors import InputError
 from softmask.nn import ImageKeys, Matcher
+from softmask.occlusion import occlusion_maps
 from softmask.saliency import WordMaps, merge_pieces, normalise_map, soft_mask, word_maps
+
+By = Literal["looking", "hiding"]
+"""How maps are made: where words look in their sentence, or where matching finds what they name."""
+AROUND = 1
+"""Rows and columns around a patch that are hidden with it: one patch tells too little."""
 
 
 class Explained(NamedTuple):
@@ -180,13 +186,67 @@ def explain_words(
     mask, pieces = mask.clone(), pieces.clone()
     cam, states, keys = look(backbone, matcher, layer, image=image, input_ids=input_ids, mask=mask)
     maps = normalise_map(merge_pieces(cam, pieces), by_max)
+    return _faded(backbone, matcher, maps, states, mask, keys)
+
+
+@torch.no_grad()
+def hide_words(
+    backbone: Backbone,
+    matcher: Matcher,
+    *,
+    image: Tensor,
+    text: tuple[Tensor, Tensor],
+    words: tuple[Tensor, Tensor],
+    around: int = AROUND,
+    by_max: bool = False,
+) -> Explained:
+    """Map words by what each loses, asked alone, when a part of one picture is hidden from it.
+
+    Unlike `explain_words`, which says where a word looks in its sentence, this says where the model
+    finds what the word names: no other thing of the sentence can answer for it. It costs a pass of
+    the fusion encoder for each word and patch; see `occlusion_maps`.
+
+    Args:
+        backbone: encodes and fuses.
+        matcher: judges.
+        image: (1, 3, H, W), as the image encoder reads it.
+        text: ids and mask of the sentence, (1, L).
+        words: those of what is asked for each of S words, a text of its own, (S, L').
+        around: rows and columns around a patch that are hidden with it.
+        by_max: normalise maps by their largest value instead of min-max.
+    """
+    keys = backbone.project(backbone.encode_image(image)[0])
+    named, _ = backbone.encode_text(*words)
+    falls = occlusion_maps(
+        backbone.fusion,
+        matcher,
+        named,
+        words[1],
+        keys.repeat(len(named)),
+        grid=backbone.image.grid,
+        around=around,
+    )
+    states, _ = backbone.encode_text(*text)
+    maps = normalise_map(falls.flatten(1), by_max)[None]
+    return _faded(backbone, matcher, maps, states, text[1], keys)
+
+
+def _faded(
+    backbone: Backbone,
+    matcher: Matcher,
+    maps: Tensor,
+    states: Tensor,
+    mask: Tensor,
+    keys: ImageKeys,
+) -> Explained:
+    """Match B pictures as they are, and with what each of S maps, (B, S, P), saw faded."""
     plain = _match(matcher, backbone.match_state(states, mask, keys))
-    times = pieces.shape[1]
+    times = maps.shape[1]
     soft = backbone.fusion.soften(keys.repeat(times), soft_mask(maps).flatten(0, 1))
     first = backbone.match_state(
         states.repeat_interleave(times, dim=0), mask.repeat_interleave(times, dim=0), soft
     )
-    return Explained(maps, plain, _match(matcher, first).view(len(pieces), times))
+    return Explained(maps, plain, _match(matcher, first).view(-1, times))
 
 
 def _match(matcher: Matcher, first: Tensor) -> Tensor:

@@ -20,7 +20,8 @@ from softmask.captions import listed_texts
 from softmask.card import Facts, write_card
 from softmask.config import ModelConfig
 from softmask.errors import InputError
-from softmask.explain import Explanation, check_layer, explain_words
+from softmask.explain import By, Explanation
+from softmask.explaining import explained
 from softmask.judged import Entailed, Judged, as_many, join
 from softmask.network import Network, untuned
 from softmask.pictures import Picture, listed_pictures
@@ -263,36 +264,24 @@ class SoftMask(
         probability = torch.cat([self.entailed(one) for one in seen])
         return Entailed([ENTAILMENT[n] for n in probability.argmax(dim=1).tolist()], probability)
 
-    def explain(self, image: Picture, text: str, layer: int | None = None) -> Explanation:
-        """Show where each word of a text looks: Grad-CAM of the matching score, as in training.
+    def explain(
+        self, image: Picture, text: str, layer: int | None = None, by: By = "looking"
+    ) -> Explanation:
+        """Show where each word of a text is in a picture.
 
         Args:
             image: one picture.
             text: one caption; a word of several word pieces has the mean of their maps.
             layer: fusion layer to map; the one of the training's soft masks unless given.
+            by: "looking" is Grad-CAM of the matching score, as in training: where a word looks in
+                its sentence. "hiding" asks what hiding a place costs a word without the rest of its
+                sentence ("a red heart" for heart, see `phrase_to`): where the model finds what it
+                names, at a pass of the fusion encoder for each word and patch.
 
         Returns:
             The words that the model read, their maps, and the match with and without what they saw.
 
         Raises:
-            InputError: there is no such layer, or the text has no word.
+            InputError: there is no such layer or way, or the text has no word.
         """
-        matcher = self.matching()
-        layer = self.config.mask_layer if layer is None else layer
-        check_layer(layer, self.config.fusion.layers)
-        ids, mask = self.tokens([text])
-        words = self.captions.words(text)
-        places = torch.arange(ids.shape[1], device=ids.device)
-        pieces = torch.stack([(places >= w.start) & (places < w.stop) for w in words])
-        found = explain_words(
-            self.backbone,
-            matcher,
-            layer,
-            image=self.pixels([image]),
-            input_ids=ids,
-            mask=mask,
-            pieces=pieces[None],
-            by_max=self.config.by_max,
-        )
-        maps = torch.unflatten(found.maps[0], 1, self.backbone.image.grid)
-        return Explanation([w.text for w in words], maps, float(found.plain[0]), found.masked[0])
+        return explained(self, image, text, layer, by)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from softmask.batch import TRUTH
 from softmask.batches import batches
-from softmask.captions import Captions
+from softmask.captions import Captions, Tokens
 from softmask.config import AnswerConfig, ModelConfig
 from softmask.errors import InputError
 from softmask.judged import Judged
@@ -129,10 +129,10 @@ class Network(nn.Module):
         squares = stack([resize(read_picture(picture), size) for picture in pictures])
         return torch.from_numpy(squares).permute(0, 3, 1, 2).to(self._device)
 
-    def tokens(self, texts: Sequence[str]) -> tuple[Tensor, Tensor]:
+    def tokens(self, texts: Sequence[str]) -> Tokens:
         """Ids and mask, both (R, L)."""
         ids, mask = self.captions.encode(texts)
-        return ids.to(self._device), mask.to(self._device)
+        return Tokens(ids.to(self._device), mask.to(self._device))
 
     @property
     def _device(self) -> torch.device:

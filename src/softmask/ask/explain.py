@@ -13,6 +13,8 @@ from softmask.ask.page import page
 from softmask.ask.sheet import sheet
 from softmask.ask.tables import Pair, read_pairs
 from softmask.errors import InputError
+from softmask.explain import By
+from softmask.explaining import check_way
 from softmask.model import SoftMask
 from softmask.pictures import read_picture
 
@@ -25,14 +27,18 @@ def explain(
     images: Path | None = None,
     output: Path = Path("explained"),
     layer: int | None = None,
+    by: By = "looking",
     one_page: bool = False,
     checkpoint: str = "best",
     device: str = "cpu",
     dtype: DType = "float32",
 ) -> None:
-    """Draw where each word of a text looks in a picture, and what matching says without it.
+    """Draw where each word of a text is in a picture, and what matching says without it.
 
-    A word of several word pieces has the mean of their maps. The whole sentence's map is the mean
+    Words look by Grad-CAM of the matching score, as in training, and a word of several word pieces
+    has the mean of their maps. Or places are hidden from each word without the rest of its sentence
+    (of "a cat and a red heart" the heart is asked as "a red heart"), which shows best where things
+    are and takes a while on a CPU. The whole sentence's map is the mean
     of its words' maps. "Masked" is the matching score with what the word saw faded.
 
     Args:
@@ -43,6 +49,7 @@ def explain(
         images: folder that the table's pictures are relative to; the table's own unless given.
         output: folder for a PNG and a page of each pair; made if missing.
         layer: fusion layer to map, from 0; the one of the training's soft masks unless given.
+        by: looking (where words look in their sentence) or hiding (where the model finds them).
         one_page: write one page of all rows, index.html, instead of one each.
         checkpoint: of a run: best, last, or a file's name.
         device: cpu, cuda:0, ...
@@ -53,11 +60,11 @@ def explain(
     """
     pairs = _given(image, text, csv, images)
     asked = open_model(model, checkpoint, device, dtype).model
-    layer = asked.config.mask_layer if layer is None else layer
+    check_way(by, layer)
     output.mkdir(parents=True, exist_ok=True)
     found = []
     for number, pair in enumerate(tqdm(pairs, unit="pair", disable=len(pairs) == 1)):
-        one = explain_pair(asked, pair, layer)
+        one = explain_pair(asked, pair, layer, by)
         stem = f"{number:04d}-{_plain(pair.path.stem)}" if csv else _plain(pair.path.stem)
         sheet(one).save(output / f"{stem}.png")
         if one_page:
@@ -71,14 +78,18 @@ def explain(
 
 
 @torch.no_grad()
-def explain_pair(model: SoftMask, pair: Pair, layer: int) -> Explained:
+def explain_pair(
+    model: SoftMask, pair: Pair, layer: int | None = None, by: By = "looking"
+) -> Explained:
     """Explain a pair.
 
     Raises:
         InputError: the picture, the text or the layer cannot be used.
     """
     pixels = read_picture(pair.path)
-    found = model.explain(pixels, pair.text, layer)
+    found = model.explain(pixels, pair.text, layer, by)
+    if by == "looking" and layer is None:
+        layer = model.config.mask_layer
     return Explained(pair.name, pair.text, Image.fromarray(pixels), layer, found)
 
 

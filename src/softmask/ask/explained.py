@@ -18,8 +18,20 @@ class Explained(NamedTuple):
     name: str  # of the picture
     text: str
     picture: Image.Image  # RGB
-    layer: int
+    layer: int | None  # that was mapped; None for maps by hiding
     found: Explanation
+
+    @property
+    def way(self) -> str:
+        """How the maps were made."""
+        return "by hiding" if self.layer is None else f"fusion layer {self.layer}"
+
+    @property
+    def red(self) -> str:
+        """What is red in a map."""
+        if self.layer is None:
+            return "hiding the picture costs a word most, each map from 0 to 1"
+        return "a word looks (Grad-CAM of the matching score, each map from 0 to 1)"
 
 
 class Tile(NamedTuple):

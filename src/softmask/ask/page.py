@@ -19,10 +19,9 @@ def page(pairs: Sequence[Explained], model: str) -> str:
         model: its name, for the reader.
     """
     intro = (
-        f"<p class='soft'>Model {escape(model)}, fusion layer {pairs[0].layer}. Red is where a "
-        f"word looks (Grad-CAM of the matching score, each map from 0 to 1); the map of the whole "
-        f"sentence is the mean of its words' maps. “Masked” is the probability of a match with "
-        f"what the word saw faded. Choose a map to enlarge it.</p>"
+        f"<p class='soft'>Model {escape(model)}, {pairs[0].way}. Red is where {pairs[0].red}; the "
+        f"map of the whole sentence is the mean of its words' maps. “Masked” is the probability of "
+        f"a match with what is red faded. Choose a map to enlarge it.</p>"
     )
     return document("Where words look", [intro, *map(_article, range(len(pairs)), pairs)])
 

@@ -23,7 +23,7 @@ def sheet(explained: Explained) -> Image.Image:
     cell = max(picture.width, 180) + MARGIN, picture.height + TITLE + NOTE + 3 * MARGIN
     width = columns * cell[0] + MARGIN
     large, small = ImageFont.load_default(size=TITLE), ImageFont.load_default(size=NOTE)
-    lines = _wrap(f"{explained.text}   (fusion layer {explained.layer})", width - 2 * MARGIN, large)
+    lines = _wrap(f"{explained.text}   ({explained.way})", width - 2 * MARGIN, large)
     top = MARGIN + len(lines) * (TITLE + 8)
     page = Image.new("RGB", (width, top + ceil(len(shown) / columns) * cell[1]), "white")
     draw = ImageDraw.Draw(page)

@@ -1,5 +1,8 @@
-"""Words that name nothing to see: soft masks of "content" words pass over them."""
+"""Words that name nothing to see, and what is left when these are passed over."""
 
+from collections.abc import Sequence
+
+ARTICLES = frozenset(("a", "an", "the"))
 STOP_WORDS = frozenset(
     """
     a about above across after again against all along also am among an and another any are around
@@ -18,3 +21,20 @@ STOP_WORDS = frozenset(
 def names_something(word: str) -> bool:
     """Tell whether a word is more than a stop word or signs."""
     return word.lower() not in STOP_WORDS and any(letter.isalnum() for letter in word)
+
+
+def phrase_to(words: Sequence[str], at: int) -> str:
+    """The phrase that ends with a word: with what names something right before it, and its article.
+
+    "a red heart" for the heart of "a cat and a red heart", "a red" for the red; "and" by itself.
+
+    Args:
+        words: of a text, signs apart.
+        at: place of the word.
+    """
+    first = at
+    while first and names_something(words[at]) and names_something(words[first - 1]):
+        first -= 1
+    if first and names_something(words[at]) and words[first - 1].lower() in ARTICLES:
+        first -= 1
+    return " ".join(words[first : at + 1])
