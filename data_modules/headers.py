@@ -14,6 +14,8 @@ FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG's SOF markers
 EXIF, SCAN = 0xE1, 0xDA
 TOLD = FRAMES | {EXIF, SCAN}
 SEQUENTIAL = (0xC0, 0xC1)
+JPEG_SIDE = 65_500
+"""Decoders take no larger side; a part of one they would, with gray for what is not there."""
 
 
 class Header(NamedTuple):
@@ -57,6 +59,8 @@ def _jpeg(data: bytes) -> Header:
             _, height, width, channels = struct.unpack_from(">BHHB", data, start)
             frame = width, height
             height_at = start + 1 if marker in SEQUENTIAL and height else None
+            if max(frame) > JPEG_SIDE:
+                raise _corrupt(f"{width} x {height} pixels are more than a JPEG's side can have")
             if channels != 3:
                 mends.add(Mend.GRAY if channels == 1 else Mend.CMYK)
         elif marker == EXIF and _orientation(data[start:stop]) > 1:

@@ -49,7 +49,11 @@ class TarShard:
         return self._samples
 
     def read(self, number: int) -> tuple[str, dict[str, bytes]]:
-        """Read sample `number`: its key and its columns by extension."""
+        """Read sample `number`: its key and its columns by extension.
+
+        Raises:
+            InputError: if the file became shorter since it was opened.
+        """
         if self._descriptor is None:
             self._descriptor = os.open(self.file, os.O_RDONLY)
         key, members = self._samples[number]
@@ -58,10 +62,25 @@ class TarShard:
         # At once, for members lie side by side, in the tar's order; pread has no file position, so
         # a forked worker cannot disturb its siblings.
         data = os.pread(self._descriptor, stop - start, start)
+        if len(data) < stop - start:
+            data = self._rest(self._descriptor, data, start, stop)
         return key, {
             column: data[offset - start : offset - start + size]
             for column, (offset, size) in members.items()
         }
+
+    def _rest(self, descriptor: int, data: bytes, start: int, stop: int) -> bytes:
+        """Read on: systems give 2 GiB at once at most, some file systems less than asked for."""
+        parts, at = [data], start + len(data)
+        while at < stop:
+            parts.append(os.pread(descriptor, stop - at, at))
+            at += len(parts[-1])
+            if not parts[-1]:
+                raise InputError(
+                    f"The shard {self.file} became shorter while it was read, it ends before byte "
+                    f"{stop}: leave the data alone while a run reads it, and write it again."
+                )
+        return b"".join(parts)
 
     def close(self) -> None:
         """Close the file; a later read opens it again."""

@@ -125,6 +125,7 @@ def write_shard(pairs: Iterable[Pair], folder: Path, name: str) -> Shard:
 
     Raises:
         InputError: if a pair's key, extension or captions cannot be stored.
+        OSError: if the disk is full, with the shard's name.
     """
     # The leading dot keeps a half-written shard out of every *.tar; the number keeps a process
     # that outlives its killed parent out of the file of the next one.
@@ -140,6 +141,10 @@ def write_shard(pairs: Iterable[Pair], folder: Path, name: str) -> Shard:
             os.fsync(file.fileno())
         digest, size = hash_file(partial), partial.stat().st_size
         os.replace(partial, folder / name)
+    except OSError as error:
+        if error.filename is None:  # a full disk is told while writing, which knows no names
+            error.filename = str(folder / name)
+        raise
     finally:
         partial.unlink(missing_ok=True)
     return Shard(name, count, size, digest)

@@ -1,5 +1,6 @@
 """A user's mistake ends with one paragraph that names the value and the fix, and no traceback."""
 
+import errno
 import shutil
 import subprocess
 import sys
@@ -171,6 +172,27 @@ def test_data_command_is_as_kind(tmp_path):
     check(program.here(flags.split()), Mistake("", (str(table), "cannot be read")), code=1)
     check(program.here(["data", "emojis"]), Mistake("", ("emojis", "emoji")), code=2)
     check(program.here([]), Mistake("", ("fit,validate,test,predict",)), code=2)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "says"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), 1, "A file cannot be used (No space"),
+        (OSError(errno.ENOSPC, "No space left on device", "o/0.tar"), 1, "o/0.tar cannot be used"),
+        (KeyboardInterrupt(), 130, "interrupted"),
+    ],
+    ids=["full disk", "full disk of a file", "Ctrl-C"],
+)
+def test_what_ends_a_command_is_told_in_a_line(tmp_path, monkeypatch, error, code, says):
+    def ends(*_, **__):
+        raise error
+
+    table = tmp_path / "captions.csv"
+    table.write_text("image,caption\n")
+    monkeypatch.setattr("data_modules.pairs.read_annotations", ends)
+    ended = program.here(f"data write --images {tmp_path} --captions {table}".split())
+    assert (ended.code, len(ended.err.splitlines())) == (code, 1)
+    assert f"softmask: {says}" in ended.err
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ is to use several devices. A user's mistake ends with one paragraph and exit cod
 serves a page that asks.
 """
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,10 @@ from typing import NoReturn
 from softmask.errors import InputError
 from softmask.launched import let_the_first_speak
 
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""A full disk is told while data is written, when the system no longer knows the file's name."""
+INTERRUPTED = 130
+"""The exit code that shells give to what Ctrl-C ended."""
 ASKING = ("explain", "score", "embed", "search", "export")
 
 
@@ -35,12 +40,15 @@ def main(args: Sequence[str] | None = None) -> None:
     except InputError as error:
         _refuse(" ".join(str(error).split()))
     except OSError as error:
-        if error.filename is None:
+        if error.filename is None and error.errno not in FULL:
             raise
         _refuse(
-            f"{error.filename} cannot be used ({error.strerror}): mend the path, its rights or its "
-            f"disk."
+            f"{error.filename or 'A file'} cannot be used ({error.strerror}): mend the path, its "
+            f"rights or its disk."
         )
+    except KeyboardInterrupt:
+        print("softmask: interrupted.", file=sys.stderr)
+        raise SystemExit(INTERRUPTED) from None
 
 
 def _refuse(why: str) -> NoReturn:

@@ -150,3 +150,11 @@ def test_rows_below_a_crop_are_not_decoded(monkeypatch):
     for data in (noise(), noise(progressive=True)):
         open_picture(data).decode_crop(lambda _high, wide: (slice(0, 10), slice(0, wide)))
     assert seen == [(12, 61, 3), (83, 61, 3)]
+
+
+@pytest.mark.parametrize("size", [(65_501, 32), (32, 65_501)])
+def test_a_jpeg_that_no_decoder_takes_whole_is_bad_before_a_part_is_read(size):
+    with pytest.raises(BadSample, match="more than a JPEG's side") as raised:
+        open_picture(zoo.jpeg_of(*size))
+    assert raised.value.reason == Reason.CORRUPT_PICTURE
+    assert open_picture(zoo.jpeg_of(65_500, 32)).header.height == 65_500

@@ -3,6 +3,7 @@
 import albumentations as A
 import numpy as np
 import pytest
+from albumentations.pytorch import ToTensorV2
 
 from data_modules.image import Distort, Distortion
 from softmask.errors import InputError
@@ -40,3 +41,20 @@ def test_a_file_without_a_pipeline_is_refused_by_name(tmp_path, content):
         path.write_text(content)
     with pytest.raises(InputError, match=r"distortion\.pipeline .*own\.yaml.*albumentations\.save"):
         Distort(Distortion(pipeline=str(path)), 32)
+
+
+WRONG = {
+    "numbers from 0 to 1": (A.ToFloat(), r"float32 of shape \(40, 60, 3\)"),
+    "normalised": (A.Normalize(), r"float32 of shape \(40, 60, 3\)"),
+    "one channel": (A.ToGray(num_output_channels=1, p=1), r"uint8 of shape \(40, 60\)"),
+    "a tensor": (ToTensorV2(), r"torch\.uint8 of shape \(3, 40, 60\)"),
+    "larger than the picture": (A.RandomCrop(64, 64), r"60 x 40 pixels .*PadIfNeeded"),
+}
+
+
+@pytest.mark.parametrize(("step", "told"), WRONG.values(), ids=WRONG.keys())
+def test_what_it_gives_is_a_picture_or_refused(tmp_path, step, told):
+    path = str(tmp_path / "own.yaml")
+    A.save(A.Compose([step]), path, data_format="yaml")
+    with pytest.raises(InputError, match=rf"distortion\.pipeline .*own\.yaml.*{told}"):
+        Distort(Distortion(pipeline=path), 32)(PICTURE, 1)

@@ -98,6 +98,21 @@ def test_forked_readers_do_not_disturb_each_other(folder):
         worker.join()
 
 
+def test_reads_that_give_less_than_asked_are_read_on(folder, monkeypatch):
+    whole = ShardSet(str(folder)).read(3)
+    pread = os.pread
+    monkeypatch.setattr(os, "pread", lambda file, size, at: pread(file, min(size, 700), at))
+    assert ShardSet(str(folder)).read(3) == whole
+
+
+def test_a_shard_that_shrinks_under_a_run_is_named(folder):
+    shards = ShardSet(str(folder))
+    shards.read(0)
+    os.truncate(folder / "00000.tar", 2_000)
+    with pytest.raises(InputError, match=r"00000\.tar became shorter .*byte \d+"):
+        shards.read(1)
+
+
 def test_groups_as_webdataset_does(tmp_path):
     members = [
         ("__meta__/a.json", b"skipped"),

@@ -1,5 +1,7 @@
+import errno
 import hashlib
 import json
+import os
 import tarfile
 from pathlib import Path
 
@@ -71,6 +73,16 @@ def test_a_broken_off_write_leaves_no_index_and_no_half_shard(tmp_path):
     assert len(ShardSet(str(tmp_path / "00000.tar"))) == 8
     write_fake_pairs(tmp_path, 12)
     assert len(ShardSet(str(tmp_path))) == 12
+
+
+def test_a_full_disk_is_told_with_the_shard(tmp_path, monkeypatch):
+    def full(_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"No space left.*00000\.tar'"):
+        write_fake_pairs(tmp_path, 3)
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize(

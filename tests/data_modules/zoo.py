@@ -52,6 +52,7 @@ def broken_pictures():
         picture("jpeg-cut-by-2", encoded(PICTURE)[:-2], bad, column="jpg"),
         picture("jpeg-cut-thumbnail", zoo.thumbnail_then_cut(), bad, column="jpg"),
         picture("jpeg-head-only", encoded(PICTURE)[:30], bad, column="jpg"),
+        picture("jpeg-of-a-side-too-long", zoo.jpeg_of(65_501, 32), bad, column="jpg"),
         picture("jpeg-12-bytes", encoded(PICTURE)[:12], bad, column="jpg"),
         picture("png-cut", zoo.cut(encoded(PICTURE, "PNG")), bad),
         picture("png-spoilt", zoo.spoilt(encoded(PICTURE, "PNG")), bad),

@@ -107,9 +107,14 @@ def _with_size(png, width, height):
 
 
 def jpeg_bomb():
+    return jpeg_of(60_000, 60_000)
+
+
+def jpeg_of(height, width):
+    """A JPEG whose frame tells another size."""
     data = bytearray(encoded(PICTURE))
     frame = data.index(b"\xff\xc0")
-    data[frame + 5 : frame + 9] = struct.pack(">HH", 60_000, 60_000)
+    data[frame + 5 : frame + 9] = struct.pack(">HH", height, width)
     return bytes(data)
 
 
