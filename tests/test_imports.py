@@ -57,6 +57,7 @@ DATA_SEES = (
     "softmask.pages",
     "softmask.parts",
     "softmask.pictures",
+    "softmask.stop_words",
     "softmask.tokenizer",
 )
 
