@@ -2,7 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from data_modules.decode import MAX_PIXELS
 from data_modules.examine import Examined, Example, Findings, ShardJob, examine
 from data_modules.parallel import in_processes
+from data_modules.progress import Progress
 from data_modules.reasons import Reason
 from data_modules.salvage import salvage
 from data_modules.seeds import hash63
@@ -34,6 +36,8 @@ def check_shards(
 ) -> None:
     """Read and decode every sample of a shard set; exit code 1 if any is bad.
 
+    Broken off and started again with the same report, it continues.
+
     Args:
         path: shards on this machine: a folder, an index.json, a .tar, or a pattern.
         report: file for the findings as JSON.
@@ -51,10 +55,9 @@ def check_shards(
         if value < 1:
             raise InputError(f"{name} is {value}: give 1 or more.")
     jobs = [ShardJob(*listed, max_pixels, text) for listed in listed_shards(path)]
-    results = in_processes(examine, jobs, workers)
-    bar = tqdm(results, desc=path, total=len(jobs), unit="shard")
+    progress = Progress(report, {"max_pixels": max_pixels, "text": asdict(text)})
     # By name: processes end in any order, and a report is the same each time.
-    examined = sorted(bar, key=lambda one: one.file)
+    examined = sorted(_examined(jobs, progress, path, workers), key=lambda one: one.file)
     found = Findings()
     for one in examined:
         found.add(one.findings)
@@ -63,11 +66,26 @@ def check_shards(
     made = summary(path, len(jobs), found, steps(found.good, ranks, batch_size))
     print(as_text(made))
     if report is not None:
-        report.parent.mkdir(parents=True, exist_ok=True)
         report.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+        progress.delete()
         print(f"written: {report}")
     if found.problems:
         raise SystemExit(1)
+
+
+def _examined(
+    jobs: Sequence[ShardJob], progress: Progress, path: str, workers: int
+) -> Iterator[Examined]:
+    """Give what is known of shards, then look at the others."""
+    left = {job.file: job for job in jobs if job.state not in progress.done}
+    for job in jobs:
+        if job.file not in left:
+            yield Examined.of_json(job.file, progress.done[job.state])
+    with tqdm(desc=path, total=len(jobs), initial=len(jobs) - len(left), unit="shard") as bar:
+        for one in in_processes(examine, left.values(), workers):
+            progress.add(left[one.file].state, one.as_json())
+            bar.update()
+            yield one
 
 
 def listed_shards(path: str) -> list[tuple[Path, int | None, str | None]]:

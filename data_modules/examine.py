@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,6 @@ from softmask.errors import InputError
 
 EXAMPLES = 5  # kept for each reason
 PICKLES = re.compile(r"(.*\.)?(pkl|pickle|pyd|pt|pth)")
-ALL_WORDS = 1_000_000
 
 
 class Example(NamedTuple):
@@ -63,6 +62,17 @@ class Findings:
             known = self.examples.setdefault(reason, [])
             known += examples[: EXAMPLES - len(known)]
 
+    def as_json(self) -> dict[str, Any]:
+        """Give them as what JSON can hold."""
+        return dict(vars(self))
+
+    @classmethod
+    def of_json(cls, said: dict[str, Any]) -> "Findings":
+        """The inverse of `as_json`."""
+        examples = {k: [Example(*one) for one in kept] for k, kept in said["examples"].items()}
+        problems, mended = Counter(said["problems"]), Counter(said["mended"])
+        return cls(said["samples"], said["good"], problems, mended, examples)
+
 
 class ShardJob(NamedTuple):
     """A shard to look at."""
@@ -73,6 +83,16 @@ class ShardJob(NamedTuple):
     max_pixels: int
     text: TextOptions
 
+    @property
+    def state(self) -> str:
+        """Name the file as it is now: of another size or time it is another one."""
+        if not self.file.is_file():
+            return f"{self.file}"
+        now = self.file.stat()
+        return (
+            f"{self.file}, {now.st_size} bytes of {now.st_mtime_ns}, {self.indexed}, {self.sha256}"
+        )
+
 
 class Examined(NamedTuple):
     """A shard's findings, and its keys as numbers."""
@@ -80,6 +100,16 @@ class Examined(NamedTuple):
     file: Path
     findings: Findings
     keys: NDArray[np.int64]
+
+    def as_json(self) -> dict[str, Any]:
+        """Give it as what JSON can hold, but for the file."""
+        return {"findings": self.findings.as_json(), "keys": self.keys.tolist()}
+
+    @classmethod
+    def of_json(cls, file: Path, said: dict[str, Any]) -> "Examined":
+        """The inverse of `as_json`."""
+        keys = np.array(said["keys"], dtype=np.int64)
+        return cls(file, Findings.of_json(said["findings"]), keys)
 
 
 def examine(job: ShardJob) -> Examined:

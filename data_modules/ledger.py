@@ -44,8 +44,8 @@ class Ledger:
             shard: what the index will say of it.
         """
         with self.file.open("a", encoding="utf-8") as file:
-            file.write(_line({"key": key, **asdict(shard)}))
-            _sync(file)
+            file.write(as_line({"key": key, **asdict(shard)}))
+            sync(file)
 
     def of_all_parts(self) -> dict[str, Shard]:
         """Give the shards that all parts have noted in this folder."""
@@ -77,8 +77,8 @@ class Ledger:
         partial = self.file.with_suffix(f".{os.getpid()}.partial")
         shards = ({"key": key, **asdict(shard)} for key, shard in self.shards.items())
         with partial.open("w", encoding="utf-8") as file:
-            file.writelines(map(_line, ({"arguments": self._arguments}, *shards)))
-            _sync(file)
+            file.writelines(map(as_line, ({"arguments": self._arguments}, *shards)))
+            sync(file)
         os.replace(partial, self.file)
 
 
@@ -103,10 +103,12 @@ def _shards(rows: Iterable[dict[str, object]]) -> dict[str, Shard]:
     return {str(row.pop("key")): Shard(**row) for row in rows}  # type: ignore[arg-type]
 
 
-def _line(value: object) -> str:
+def as_line(value: object) -> str:
+    """Write a value as a line of JSON."""
     return json.dumps(value, ensure_ascii=False) + "\n"
 
 
-def _sync(file: TextIO) -> None:
+def sync(file: TextIO) -> None:
+    """See to it that a file lies on the disk."""
     file.flush()
     os.fsync(file.fileno())

@@ -15,6 +15,7 @@ from data_modules.decode import Pixels, decode
 from data_modules.page import Picture, page
 from data_modules.pairs import shrink
 from data_modules.parallel import in_processes
+from data_modules.progress import Progress
 from data_modules.reasons import BadSample
 from data_modules.shards import Sample, ShardSet
 from data_modules.tally import Tally, TallyJob, tally_job
@@ -37,6 +38,8 @@ def write_stats(
 ) -> None:
     """Print what a data set holds; with an output, also write stats.json and stats.html there.
 
+    Broken off and started again with the same output, it continues.
+
     Args:
         path: shards: a folder, an index.json, a .tar, or a pattern.
         output: folder for stats.json and stats.html; made if missing.
@@ -53,23 +56,32 @@ def write_stats(
         raise InputError(f"pictures is {pictures} and limit {limit}: give 0 or more, 1 or more.")
     shards = ShardSet(path)
     positions = _spread(len(shards), limit or len(shards))
+    asked = {"path": path, "hash": shards.hash, "counts": shards.counts, "chunk": CHUNK}
+    progress = Progress(
+        output and output / "stats.json", {**asked, "limit": limit, "tokenizer": tokenizer}
+    )
     jobs = [
-        TallyJob(shards, positions[start : start + CHUNK], tokenizer)
+        TallyJob(str(start), shards, positions[start : start + CHUNK], tokenizer)
         for start in range(0, len(positions), CHUNK)
+        if str(start) not in progress.done
     ]
     tally = Tally()
-    with tqdm(desc=path, total=len(positions), unit="sample") as bar:
-        for some in in_processes(tally_job, jobs, workers):
+    for said in progress.done.values():
+        tally.add(Tally.of_json(said))
+    seen = tally.captions_per_picture.total()
+    with tqdm(desc=path, total=len(positions), initial=seen, unit="sample") as bar:
+        for name, some in in_processes(tally_job, jobs, workers):
+            progress.add(name, some.as_json())
             tally.add(some)
             bar.update(some.captions_per_picture.total())
     report = {"path": path, **_report(shards, tally, max_tokens, len(load_tokenizer(tokenizer)))}
     print(as_text(report))
     if output is not None:
-        output.mkdir(parents=True, exist_ok=True)
         text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
         (output / "stats.json").write_text(text, encoding="utf-8")
         shown = [_picture(shards, position) for position in _spread(len(shards), pictures)]
         (output / "stats.html").write_text(page(report, shown), encoding="utf-8")
+        progress.delete()
         print(f"written: {output / 'stats.json'}, {output / 'stats.html'}")
 
 

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from data_modules.contents import captions, pictures
 from data_modules.headers import read_header
@@ -39,20 +39,33 @@ class Tally:
         for each in fields(self):
             getattr(self, each.name).update(getattr(other, each.name))
 
+    def as_json(self) -> dict[str, Any]:
+        """Give the counts as what JSON can hold, whose keys are texts alone."""
+        return {each.name: list(getattr(self, each.name).items()) for each in fields(self)}
+
+    @classmethod
+    def of_json(cls, said: dict[str, Any]) -> "Tally":
+        """The inverse of `as_json`."""
+        return cls(**{name: Counter(dict(pairs)) for name, pairs in said.items()})
+
 
 class TallyJob(NamedTuple):
     """Samples to count: what a worker process is handed."""
 
+    name: str
     shards: ShardSet
     positions: Sequence[int]
     tokenizer: str
 
 
-def tally_job(job: TallyJob) -> Tally:
+def tally_job(job: TallyJob) -> tuple[str, Tally]:
     """Count some samples.
 
     Args:
         job: which.
+
+    Returns:
+        The job's name, and the counts.
 
     Raises:
         InputError: if a shard is broken.
@@ -71,7 +84,7 @@ def tally_job(job: TallyJob) -> Tally:
         tally.captions_per_picture[len(found)] += 1
         texts += found
     _read(texts, tally, job.tokenizer)
-    return tally
+    return job.name, tally
 
 
 def _look(sample: Sample, tally: Tally) -> None:
