@@ -36,7 +36,8 @@ class VqaData(PicturedData):
         workers: processes that make batches, on each device; 0 makes them in the main process.
         seed: of the order and of the augmentation.
         window: samples shuffled together; less keeps reading near fewer shards.
-        text: how questions are tokenised; masking is pretraining's alone.
+        text: how questions are tokenised; masking is pretraining's alone, and answers keep their
+            signs whatever text.punctuation says.
         distortion: how training pictures are distorted.
         val_limit: validate the first samples only.
         max_pixels: larger pictures are not decoded but dropped.
@@ -99,9 +100,17 @@ class VqaData(PicturedData):
 
     def make_train(self) -> MakeAnswered:
         """Give the maker of training batches."""
-        # A word has one piece at least: no answer loses a word that would have fitted.
+        # A word has one piece at least: no answer loses a word that would have fitted. Signs stay,
+        # as in ALBEF, whatever happens to questions': those of the list that is ranked keep them.
         most = self.answer_tokens
-        options = replace(self.text, max_words=most, max_tokens=most, sep=True, pad_to_max=False)
+        options = replace(
+            self.text,
+            max_words=most,
+            max_tokens=most,
+            sep=True,
+            pad_to_max=False,
+            punctuation="kept",
+        )
         return MakeAnswered(self.distorted(), Reader(Text(options), self.image_size))
 
     def make_evaluation(self) -> MakeQuestions:

@@ -33,10 +33,13 @@ def test_a_training_batch():
     assert (batch["answer_ids"][~batch["answer_mask"]] == tokenizer.pad_token_id).all()
 
 
-def test_answers_are_tokenised_as_those_of_the_list():
-    sample = asking.noted(SAMPLES[0], answers=["Left hand side", "x-ray", "3.5", "café"])
-    batch = asking.data().make_train()([sample], 0)
-    listed = tokenise(["left hand side", "x-ray", "3.5", "café"], load_tokenizer())
+@pytest.mark.parametrize("punctuation", ["kept", "albef", "lavis"])
+def test_answers_are_tokenised_as_those_of_the_list(punctuation):
+    said = ["Left hand side", "x-ray", "3.5", "café", "5:30", "don't know", "yes/no", "?"]
+    sample = asking.noted(SAMPLES[0], answers=said)
+    data = asking.data(text=TextOptions(punctuation=punctuation))
+    batch = data.make_train()([sample], 0)
+    listed = tokenise([text.lower() for text in said], load_tokenizer())
     assert torch.equal(batch["answer_ids"], listed.ids)
     assert torch.equal(batch["answer_mask"], listed.mask)
 
