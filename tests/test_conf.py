@@ -73,6 +73,12 @@ def test_yaml_is_small_and_says_what_it_is(path):
     assert len(lines) <= 40
 
 
+@pytest.mark.parametrize("name", sorted({*names("data")} - {"emoji"}))
+def test_data_of_published_recipes_says_what_becomes_of_signs(name):
+    said = yaml.safe_load((program.CONF / "data" / f"{name}.yaml").read_text())
+    assert said["init_args"]["text"]["punctuation"] in ("albef", "lavis")
+
+
 UNTRAINED = {"zeroshot"}
 """Tasks without training data, which say so when they are asked to fit."""
 
