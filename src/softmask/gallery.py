@@ -70,7 +70,7 @@ class Gallery:
     Image tokens go to the host of the rank that made them, all else stays on the device. COCO's
     5,000 test images at 384 pixels and base size are 5,000 x 577 x 768 numbers: 8.9 GB on the host
     in float32, half of it with `half_tokens`, shared by the ranks. Its 25,010 texts of 30 tokens
-    are 2.3 GB on each device, a matrix of scores is 0.5 GB.
+    are 2.3 GB on each device, twice that while they are joined; a matrix of scores is 0.5 GB.
 
     Args:
         rank: of this process.
@@ -112,7 +112,7 @@ class Gallery:
         self._texts.append({name: rows.detach() for name, rows in texts.items()})
 
     def gather(self, gather: Gather) -> Gathered:
-        """Bring all ranks together; what was repeated to fill ranks counts once.
+        """Bring all ranks together, once; what was repeated to fill ranks counts once.
 
         Args:
             gather: stacks the rows of all ranks, equal in number on each.
@@ -141,7 +141,7 @@ class Gallery:
 
     def _gather_texts(self, gather: Gather) -> dict[str, Tensor]:
         """The texts in their order: ranks hold unequal numbers of unequal lengths."""
-        own = self._texts
+        own, self._texts = self._texts, []
         sizes = [
             sum(len(part["of"]) for part in own),
             max(part["mask"].shape[1] for part in own),
@@ -149,14 +149,12 @@ class Gallery:
         ]
         found = gather(torch.tensor([sizes], device=own[0]["of"].device))
         count, length, most = found.amax(dim=0).tolist()
-        columns = {
-            name: torch.cat([_widen(part[name], length) for part in own])
-            if name in ("states", "mask")
-            else torch.cat([part[name] for part in own])
-            for name in own[0]
-        }
-        # A rank with fewer texts repeats its first one, which counts once.
-        columns = {name: _repeat_first(rows, count) for name, rows in columns.items()}
+        columns = {}
+        for name in list(own[0]):
+            # Taken out: the states of COCO's texts are there once, not once more for each step.
+            parts = [part.pop(name) for part in own]
+            columns[name] = _joined(parts, count, length if name in ("states", "mask") else None)
+            del parts
         rows = Rows()
         of, turn = columns.pop("of"), columns.pop("turn")
         rows.add(of * most + turn, {**columns, "place": torch.stack([of, turn], dim=1)})
@@ -179,10 +177,18 @@ def _check_ids(images: dict[str, Tensor], once: Tensor) -> None:
         )
 
 
-def _widen(rows: Tensor, length: int) -> Tensor:
-    """Pad texts (R, L, ...) to a length with zeros."""
-    return F.pad(rows, [0, 0] * (rows.ndim - 2) + [0, length - rows.shape[1]])
+def _joined(parts: list[Tensor], count: int, length: int | None) -> Tensor:
+    """Rows of all parts; texts (R, L, ...) are padded to a length with zeros.
 
-
-def _repeat_first(rows: Tensor, count: int) -> Tensor:
-    return torch.cat([rows, rows[:1].expand(count - len(rows), *rows.shape[1:])])
+    A rank with fewer rows than `count` repeats its first one, which counts once.
+    """
+    shape = list(parts[0].shape[1:])
+    if length is not None:
+        shape[0] = length
+    rows, at = parts[0].new_zeros(count, *shape), 0
+    for part in parts:
+        place = rows[at : at + len(part)]
+        (place if length is None else place[:, : part.shape[1]]).copy_(part)
+        at += len(part)
+    rows[at:] = rows[:1]
+    return rows

@@ -44,7 +44,9 @@ class Rows:
         Returns:
             The columns and `position`, in the order of the data set, the same on every rank.
         """
-        full = {name: gather(torch.cat(rows)) for name, rows in self._rows.items()}
+        # A whole column is not copied: it may be half of a device's memory.
+        own = {name: r[0] if len(r) == 1 else torch.cat(r) for name, r in self._rows.items()}
+        full = {name: gather(rows) for name, rows in own.items()}
         order = _order(full[POSITION])
         return {name: rows[order] for name, rows in full.items()}
 
