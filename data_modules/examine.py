@@ -5,14 +5,14 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from data_modules.contents import captions, pictures
+from data_modules.contents import MAX_CAPTION, captions, pictures
 from data_modules.decode import decode
 from data_modules.headers import read_header
 from data_modules.reasons import BadSample, Mend, Reason
@@ -174,6 +174,7 @@ class _Look:
 
     def __init__(self, max_pixels: int, text: Text) -> None:
         self.max_pixels, self.text = max_pixels, text
+        self.whole = Text(replace(text.options, max_tokens=MAX_CAPTION))  # cuts nothing
         self.seen: set[str] = set()
 
     def __call__(self, sample: Sample, found: Findings) -> None:
@@ -197,12 +198,21 @@ class _Look:
         for picture in found:
             decode(picture, self.max_pixels)
             mends |= read_header(picture).mends
-        words = self.text.options.max_words
         for caption in texts:
-            kept = self.text.normalise(caption)
-            self.text.encode(kept)
-            if self.text.normalise(caption, words + 1) != kept:
+            if self._is_cut(caption):
                 mends.add(Mend.CUT_CAPTION)
             if not all(is_shown(letter) for letter in caption.strip()):
                 mends.add(Mend.CONTROL_CHARACTERS)
         return mends
+
+    def _is_cut(self, caption: str) -> bool:
+        """Say whether training leaves out words of a caption, or pieces of words.
+
+        Raises:
+            BadSample: if nothing of it is left.
+        """
+        kept, options = self.text.normalise(caption), self.text.options
+        read = len(self.text.encode(kept).ids)
+        if self.text.normalise(caption, options.max_words + 1) != kept:
+            return True
+        return read == options.max_tokens and len(self.whole.encode(kept).ids) > read

@@ -96,3 +96,21 @@ def test_a_users_mistake_is_one_paragraph():
     assert ended.code == 1
     assert ended.err.strip().splitlines()[-1].startswith("softmask: ")
     assert "nowhere" in ended.err
+
+
+@pytest.mark.parametrize(
+    ("text", "cut"),
+    [
+        ("cat " * 30, 0),  # 31 tokens with [CLS]
+        ("cat " * 31, 1),
+        ("word7 " * 15, 0),  # two pieces each: 31 tokens
+        ("word7 " * 16, 1),
+    ],
+)
+def test_a_text_that_loses_words_or_pieces_of_them_is_counted(tmp_path, text, cut):
+    write_shards([pair._replace(captions=[text]) for pair in fake_pairs(1)], tmp_path)
+    report = tmp_path / "check.json"
+    args = ["data", "check", "--path", str(tmp_path), "--report", str(report)]
+    ended = program.here([*args, "--text.max_words", "30", "--text.max_tokens", "31"])
+    assert ended.code == 0
+    assert json.loads(report.read_text())["mended"].get("cut_caption", 0) == cut
