@@ -79,7 +79,7 @@ def checkpoint(path: Path) -> dict:
 def check_report(report: dict) -> None:
     outer = {
         *("corpus", "data", "test_size", "captions", "chance_r1", "itc", "itm"),
-        *("train_seconds", "steps"),
+        *("train_seconds", "steps", "k_test", "half_tokens"),
     }
     assert set(report) == outer | {"parameters"}
     for score in ("itc", "itm"):

@@ -220,6 +220,7 @@ def test_recalls_are_those_of_every_pair_judged_alone(gallery, alone, k, equal):
         ]
     )
     assert (task.report["test_size"], task.report["captions"]) == (11, len(texts))
+    assert (task.report["k_test"], task.report["half_tokens"]) == (k, False)
     seen = set()
     for direction, turn in (("i2t", lambda x: x), ("t2i", lambda x: x.T)):
         near, judged, correct = turn(cosine), turn(logits[..., 1]).clone(), turn(right)

@@ -121,7 +121,8 @@ class PairTask(TaughtTask):
                 self.backbone, self.matcher, gathered, itc, self.evaluation, self.sum_over_ranks
             )
         correct = gathered.correct(self.evaluation.equal_captions)
-        self.report = retrieval_report(gathered, scores, correct)
+        judged = {"k_test": self.evaluation.k_test, "half_tokens": self.evaluation.half_tokens}
+        self.report = {**retrieval_report(gathered, scores, correct), **judged}
         if stage == "test":
             self.found = found(gathered, *scores["itm" if "itm" in scores else "itc"], correct)
         means = {}
