@@ -114,6 +114,11 @@ def _pyarrow() -> Any:  # noqa: ANN401 (a package without types)
 def _table(chunk: Chunk) -> Any:  # noqa: ANN401 (pyarrow's)
     arrow = _pyarrow()
     flat = arrow.array(np.ascontiguousarray(chunk.features).reshape(-1))
+    odd = [key for key in chunk.keys if key != key.encode(errors="replace").decode()]
+    if odd:
+        raise InputError(
+            f"Parquet holds UTF-8 alone, and {odd[0]!a} is none: rename it, or take --format npy."
+        )
     columns = {
         "key": arrow.array(chunk.keys, arrow.string()),
         "at": arrow.array(chunk.at, arrow.int64()),

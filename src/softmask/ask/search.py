@@ -5,6 +5,7 @@ from pathlib import Path
 
 from softmask.ask.finding import Hit, Query, find
 from softmask.ask.hits import hits_page
+from softmask.ask.html import write_page
 from softmask.ask.index import check_model, load, open_index
 from softmask.ask.opening import DType, open_model
 from softmask.errors import InputError
@@ -59,8 +60,7 @@ def search(
     hits = find(opened.model, opened_index.moved(images), features, query, top, candidates)
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
-        page = hits_page(query, hits, opened_index.moved(images))
-        html.write_text(page, encoding="utf-8", errors="replace")
+        write_page(html, hits_page(query, hits, opened_index.moved(images)))
     _print(hits, json)
 
 
