@@ -13,9 +13,10 @@ from fake import write_fake_pairs
 from PIL import Image
 from program import here
 
-from softmask.ask import export, html
+from softmask.ask import export
 from softmask.ask.shards import open_shards
 from softmask.program import main
+from softmask.whole import write_text_whole
 
 ODD = os.fsdecode(b"\xff.png")
 """A name of a file that is no UTF-8."""
@@ -97,7 +98,7 @@ def test_pages_and_pictures_are_whole_or_not_there(shared, folder, tmp_path, mon
         patched.setattr(os, "replace", broken_off)
         assert here(["explain", *map(str, ask)]).code == 130
         with pytest.raises(KeyboardInterrupt):
-            html.write_page(tmp_path / "o" / "a.html", "page")
+            write_text_whole(tmp_path / "o" / "a.html", "page")
     assert [*(tmp_path / "o").iterdir()] == []
     run("explain", *ask)
     assert {path.name for path in (tmp_path / "o").iterdir()} == {"00.png", "00.html"}

@@ -4,15 +4,14 @@ E width of a feature.
 """
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from softmask.errors import InputError, first_line
+from softmask.whole import write_whole
 
 Format = Literal["npy", "parquet"]
 Floats = NDArray[np.float16] | NDArray[np.float32]
@@ -74,19 +73,6 @@ def read_chunk(folder: Path, stem: str, format: Format) -> Chunk:
             f"{folder} and embed again."
         ) from error
     return chunk
-
-
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file that gets its name when it is whole and on the disk."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def check_format(format: Format) -> None:

@@ -9,9 +9,7 @@ import torch
 from PIL import Image
 from tqdm import tqdm  # type: ignore[import-untyped]
 
-from softmask.ask.chunks import write_whole
 from softmask.ask.explained import Explained
-from softmask.ask.html import write_page
 from softmask.ask.opening import DType, open_model
 from softmask.ask.page import page
 from softmask.ask.sheet import sheet
@@ -21,6 +19,7 @@ from softmask.explain import By
 from softmask.explaining import check_way
 from softmask.model import SoftMask
 from softmask.pictures import read_picture
+from softmask.whole import write_text_whole, write_whole
 
 
 def explain(
@@ -74,9 +73,9 @@ def explain(
         if one_page:
             found.append(one)
         else:
-            write_page(output / f"{stem}.html", page([one], model))
+            write_text_whole(output / f"{stem}.html", page([one], model))
     if one_page:
-        write_page(output / "index.html", page(found, model))
+        write_text_whole(output / "index.html", page(found, model))
     what = "index.html and a PNG of each pair" if one_page else "a PNG and a page of each pair"
     print(f"Written to {output}: {what} ({len(pairs)})")
 

@@ -3,13 +3,11 @@
 from collections.abc import Sequence
 from html import escape
 from io import BytesIO
-from pathlib import Path
 from typing import Literal
 
 from PIL import Image
 
 from softmask import pages
-from softmask.ask.chunks import write_whole
 
 STYLE = """
 :root { --mark: #b3202a; --focus: #1f5fd0; }
@@ -34,12 +32,6 @@ a:focus-visible { outline: 3px solid var(--focus); outline-offset: -3px; }
 def document(title: str, body: Sequence[str]) -> str:
     """A page of a title and pieces of HTML."""
     return pages.document(title, f"<main><h1>{escape(title)}</h1>{''.join(body)}</main>", STYLE)
-
-
-def write_page(path: Path, page: str) -> None:
-    """Write a page, whole or not at all; of names and texts, what is no UTF-8 becomes a "?"."""
-    data = page.encode("utf-8", errors="replace")
-    write_whole(path, lambda file: file.write(data))
 
 
 def data_uri(picture: Image.Image, kind: Literal["jpeg", "png"]) -> str:
