@@ -1,5 +1,6 @@
 """`SoftMask` asked: its scores, features and maps are those of the task it came from."""
 
+import numpy as np
 import pytest
 import torch
 from fake import draw
@@ -112,12 +113,40 @@ def test_what_cannot_be_read_is_refused(model, pictures, tmp_path):
         (lambda: model.embed_images(tmp_path / "none.jpg"), "none.jpg"),
         (lambda: model.embed_images(pictures[0].astype(float)), "float64"),
         (lambda: model.embed_images([3]), "int"),
+        (lambda: model.embed_images(5), "int"),
         (lambda: model.embed_images([]), "No picture"),
+        (lambda: model.embed_images(iter([])), "No picture"),
+        (lambda: model.embed_images(torch.zeros(3, 4, 4)), "Tensor"),
+        (lambda: model.embed_images(np.zeros((0, 4, 3), np.uint8)), "with pixels"),
+        (lambda: model.embed_texts(np.array([])), "No text"),
+        (lambda: model.embed_texts(5), "int"),
         (lambda: model.embed_texts([" "]), "no token"),
         (lambda: model.embed_texts([None]), "NoneType"),
         (lambda: model.score(pictures, TEXTS * 2), "2 images are given with 4 texts"),
         (lambda: model.score(pictures, TEXTS, batch_size=0), "batch_size is 0"),
         (lambda: model.explain(pictures[0], "a", layer=3), "layer=0..2"),
+        (lambda: model.explain(pictures[0], "a", layer=0.5), "layer=0..2"),
     ):
         with pytest.raises(InputError, match=words):
             call()
+
+
+def test_lists_of_all_kinds_are_read(model, pictures):
+    expected = model.score(pictures, TEXTS)
+    assert torch.equal(model.score(iter(pictures), (text for text in TEXTS)), expected)
+    assert torch.equal(model.score(tuple(pictures), np.array(TEXTS)), expected)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"device": "warp"}, "device 'warp' cannot be used"),
+        ({"device": "cuda:99"}, "cuda:99"),
+        ({"device": None}, "None"),
+        ({"dtype": "float16"}, "dtype is 'float16': give torch.float32"),
+        ({"dtype": torch.int8}, "torch.int8"),
+    ],
+)
+def test_what_no_model_can_be_put_on_is_refused(fitted, options, words):
+    with pytest.raises(InputError, match=words):
+        SoftMask.from_pretrained(fitted, checkpoint="last", **options)

@@ -8,6 +8,7 @@ from data_modules.decode import decode
 from data_modules.sheet import Sheet
 from data_modules.text import Text, TextOptions
 from softmask.captions import CaptionOptions, Captions
+from softmask.errors import InputError
 from softmask.pictures import read_picture, resize
 from softmask.tokenizer import load_tokenizer
 
@@ -56,3 +57,25 @@ def test_tokens_are_the_data_modules(text, sep):
     words = captions.words(text)
     places = [place for word in words for place in range(word.start, word.stop)]
     assert places == list(range(1, len(expected) - sep))
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (np.full((4, 4), 0.5, np.float32), "floating point"),
+        (np.full((4, 4), 70_000, np.int32), "70000"),
+        (np.full((4, 4), -1, np.int32), "-1"),
+    ],
+)
+def test_numbers_of_no_known_scale_are_refused(tmp_path, pixels, words):
+    image = Image.fromarray(pixels)
+    image.save(tmp_path / "a.tiff")
+    for given in (image, tmp_path / "a.tiff"):
+        with pytest.raises(InputError, match=words):
+            read_picture(given)
+
+
+def test_sixteen_bits_keep_their_upper_byte():
+    deep = np.array([[0, 255, 256, 65535]], np.uint16)
+    for image in (Image.fromarray(deep), Image.fromarray(deep.astype(np.int32))):
+        assert read_picture(image)[0, :, 0].tolist() == [0, 0, 1, 255]

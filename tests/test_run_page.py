@@ -5,10 +5,12 @@ import re
 import shutil
 from html.parser import HTMLParser
 from itertools import pairwise
+from types import SimpleNamespace
 
 import program
 import pytest
 
+from softmask.callbacks.page import RunPage
 from softmask.curves import Chart, charts, draw, family, place, thinned, ticks
 from softmask.events import read_events
 from softmask.run_page import Panel, RunStory, report_tables, run_page
@@ -206,3 +208,18 @@ def test_ticks_are_round_and_inside(ends):
 def test_figures_are_in_the_order_of_their_numbers():
     tags = ["val/itc/i2t@10", "val/itc/i2t@5", "val/recall", "val/itc/i2t@1"]
     assert sorted(tags, key=place) == ["val/recall", *(f"val/itc/i2t@{k}" for k in (1, 5, 10))]
+
+
+def test_a_page_that_is_broken_off_leaves_the_one_before(tmp_path, monkeypatch):
+    def broken_off(*_):
+        raise KeyboardInterrupt
+
+    page = RunPage()
+    page._folder = tmp_path
+    (tmp_path / "report.html").write_text("before")
+    monkeypatch.setattr(page, "_story", lambda *_: RunStory("t", {}, {}, {}, [], "c", "s"))
+    monkeypatch.setattr("os.replace", broken_off)
+    trainer = SimpleNamespace(fast_dev_run=False, is_global_zero=True)
+    with pytest.raises(KeyboardInterrupt):
+        page.on_fit_end(trainer, None)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["before"]

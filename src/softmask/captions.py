@@ -4,7 +4,7 @@ R texts, L tokens, [CLS] first.
 """
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
@@ -164,6 +164,9 @@ def listed_texts(given: str | Sequence[str]) -> list[str]:
     Raises:
         InputError: none.
     """
-    if not given:
+    # Listed before it is asked for its truth, which arrays and generators do not tell.
+    alone = isinstance(given, str | bytes) or not isinstance(given, Iterable)
+    texts: list[str] = [given] if alone else list(given)  # type: ignore[list-item]
+    if texts in ([], [""]):
         raise InputError("No text is given: give one or more.")
-    return [given] if isinstance(given, str) else list(given)
+    return texts

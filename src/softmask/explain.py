@@ -54,7 +54,7 @@ def check_layer(layer: int, layers: int) -> None:
     Raises:
         InputError: there is no such layer, or it is the last.
     """
-    if not 0 <= layer < layers - 1:
+    if layer not in range(layers - 1):  # nor is 0.5 a layer
         raise InputError(
             f"Fusion layer {layer} cannot be mapped: this model has {layers}, the last of which "
             f"gives words no map. Give layer=0..{max(layers - 2, 0)}."

@@ -25,6 +25,7 @@ from softmask.explaining import explained
 from softmask.judged import Entailed, Judged, as_many, join
 from softmask.network import Network, untuned
 from softmask.pictures import Picture, listed_pictures
+from softmask.placing import checked_device, checked_dtype
 from softmask.runs import is_run, read_run
 from softmask.sharing import Parts, fetch, read_folder, write_folder
 from softmask.tokenizer import PreTrainedTokenizerBase
@@ -104,8 +105,10 @@ class SoftMask(
             The model, in eval mode.
 
         Raises:
-            InputError: the source is not there, or holds something else.
+            InputError: the source is not there, or holds something else; there is no such device
+                or type of weights.
         """
+        place, kind = checked_device(device), checked_dtype(dtype)
         folder = Path(source)
         if is_run(folder):
             parts = read_run(folder, checkpoint)
@@ -113,7 +116,7 @@ class SoftMask(
             if not folder.is_dir():
                 folder = fetch(str(source), revision, token, cache_dir, local_files_only)
             parts = read_folder(folder)
-        return cls.of_parts(parts).to(device=device, dtype=dtype)
+        return cls.of_parts(parts).to(device=place, dtype=kind)
 
     def _save_pretrained(self, save_directory: Path) -> None:
         """What `save_pretrained` and `push_to_hub` write: weights, sizes, tokenizer, card."""

@@ -3,7 +3,7 @@
 Pixels are uint8 of shape (H, W, 3), RGB.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +18,18 @@ from softmask.errors import InputError, first_line
 Pixels = NDArray[np.uint8]
 Picture = str | Path | Image.Image | NDArray[Any]
 """A file's path, a picture of Pillow's, or pixels: (H, W), (H, W, 3) or (H, W, 4), uint8."""
+DEEPEST = 2**16 - 1
+"""The largest number of a channel of 16 bits."""
 
 
 def resize(pixels: Pixels, size: int) -> Pixels:
-    """Resize (H, W, 3) to a square, bicubic by Pillow's rule, as ALBEF does."""
+    """Resize (H, W, 3) to a square, bicubic by Pillow's rule, as ALBEF does.
+
+    Raises:
+        InputError: there is no pixel.
+    """
+    if not pixels.size:
+        raise InputError(f"A picture has the shape {pixels.shape}: give one with pixels.")
     out = np.empty((size, size, 3), np.uint8)
     # What a user hands over may be mirrored, or locked.
     spread(np.require(pixels, requirements=["C", "W"]), out)
@@ -57,11 +65,26 @@ def _as_batch(pixels: Pixels) -> torch.Tensor:
 
 
 def flatten(image: Image.Image) -> Pixels:
-    """Lay the first frame on white, 8 bits a channel."""
+    """Lay the first frame on white, 8 bits a channel.
+
+    Raises:
+        InputError: its numbers are of no known scale.
+    """
     if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.size and not 0 <= values.min() <= values.max() <= DEEPEST:
+            raise InputError(
+                f"A picture holds numbers from {values.min()} to {values.max()}: give 8 or 16 bits "
+                f"a channel."
+            )
         # Pillow would clip 16 bits to 255 where the upper byte is meant.
-        gray = (np.asarray(image).astype(np.uint16) >> 8).astype(np.uint8)
+        gray = (values.astype(np.uint16) >> 8).astype(np.uint8)
         return np.asarray(cv2.cvtColor(gray, cv2.COLOR_GRAY2RGB), np.uint8)
+    if image.mode == "F":  # Pillow would clip it at 255: what is meant from 0 to 1 would be black
+        raise InputError(
+            "A picture holds floating point numbers, whose scale nothing tells: give 8 or 16 bits "
+            "a channel."
+        )
     if not image.has_transparency_data:
         return np.array(image.convert("RGB"), np.uint8)
     above = image.convert("RGBA")
@@ -105,9 +128,13 @@ def listed_pictures(given: Picture | Sequence[Picture]) -> list[Picture]:
     """
     if isinstance(given, str | Path | Image.Image | np.ndarray):
         return [given]
-    if not given:
+    # Listed before it is asked for its truth, which arrays and generators do not tell.
+    if isinstance(given, bytes) or not isinstance(given, Iterable):
+        return [given]  # which `read_picture` refuses
+    pictures = list(given)
+    if not pictures:
         raise InputError("No picture is given: give one or more.")
-    return list(given)
+    return pictures
 
 
 def _of_array(pixels: NDArray[Any]) -> Pixels:

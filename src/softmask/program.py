@@ -11,6 +11,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import NoReturn
 
 from softmask.errors import InputError
@@ -30,6 +31,9 @@ def main(args: Sequence[str] | None = None) -> None:
         args: what follows the program's name; `sys.argv` unless given.
     """
     given = list(sys.argv[1:] if args is None else args)
+    if isinstance(sys.stdout, TextIOWrapper) and sys.stdout.errors == "strict":
+        # Names of files need not be UTF-8; in a JSON string the escape is one of JSON's.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         # None lets Lightning read sys.argv itself; it warns of arguments given twice.
         _run(given, None if args is None else given)

@@ -4,15 +4,14 @@ E width of a feature.
 """
 
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import IO, Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from softmask.errors import InputError, first_line
+from softmask.whole import write_whole
 
 Format = Literal["npy", "parquet"]
 Floats = NDArray[np.float16] | NDArray[np.float32]
@@ -76,19 +75,6 @@ def read_chunk(folder: Path, stem: str, format: Format) -> Chunk:
     return chunk
 
 
-def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Write a file that gets its name when it is whole and on the disk."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with partial.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def check_format(format: Format) -> None:
     """Refuse Parquet without its package.
 
@@ -114,6 +100,11 @@ def _pyarrow() -> Any:  # noqa: ANN401 (a package without types)
 def _table(chunk: Chunk) -> Any:  # noqa: ANN401 (pyarrow's)
     arrow = _pyarrow()
     flat = arrow.array(np.ascontiguousarray(chunk.features).reshape(-1))
+    odd = [key for key in chunk.keys if key != key.encode(errors="replace").decode()]
+    if odd:
+        raise InputError(
+            f"Parquet holds UTF-8 alone, and {odd[0]!a} is none: rename it, or take --format npy."
+        )
     columns = {
         "key": arrow.array(chunk.keys, arrow.string()),
         "at": arrow.array(chunk.at, arrow.int64()),

@@ -1,6 +1,8 @@
 """`softmask explain`: where each word of a text looks in a picture, as PNG and as a page."""
 
 import re
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -17,6 +19,7 @@ from softmask.explain import By
 from softmask.explaining import check_way
 from softmask.model import SoftMask
 from softmask.pictures import read_picture
+from softmask.whole import write_text_whole, write_whole
 
 
 def explain(
@@ -59,20 +62,20 @@ def explain(
         InputError: the model, a table, a picture or the layer cannot be used.
     """
     pairs = _given(image, text, csv, images)
+    stems = _stems(pairs, output, numbered=csv is not None)
     asked = open_model(model, checkpoint, device, dtype).model
     check_way(by, layer)
     output.mkdir(parents=True, exist_ok=True)
     found = []
-    for number, pair in enumerate(tqdm(pairs, unit="pair", disable=len(pairs) == 1)):
+    for pair, stem in tqdm([*zip(pairs, stems, strict=True)], unit="pair", disable=len(pairs) == 1):
         one = explain_pair(asked, pair, layer, by)
-        stem = f"{number:04d}-{_plain(pair.path.stem)}" if csv else _plain(pair.path.stem)
-        sheet(one).save(output / f"{stem}.png")
+        write_whole(output / f"{stem}.png", partial(sheet(one).save, format="png"))
         if one_page:
             found.append(one)
         else:
-            (output / f"{stem}.html").write_text(page([one], model), encoding="utf-8")
+            write_text_whole(output / f"{stem}.html", page([one], model))
     if one_page:
-        (output / "index.html").write_text(page(found, model), encoding="utf-8")
+        write_text_whole(output / "index.html", page(found, model))
     what = "index.html and a PNG of each pair" if one_page else "a PNG and a page of each pair"
     print(f"Written to {output}: {what} ({len(pairs)})")
 
@@ -105,6 +108,24 @@ def _given(
     assert image is not None
     assert text is not None
     return [Pair(str(image), image, text)]
+
+
+def _stems(pairs: Sequence[Pair], output: Path, *, numbered: bool) -> list[str]:
+    """Names of what is written, without their endings.
+
+    Raises:
+        InputError: a picture that is asked would be written over.
+    """
+    plain = [_plain(pair.path.stem) for pair in pairs]
+    stems = [f"{number:04d}-{stem}" for number, stem in enumerate(plain)] if numbered else plain
+    asked = {pair.path.resolve() for pair in pairs}
+    for stem in stems:
+        if (output / f"{stem}.png").resolve() in asked:
+            raise InputError(
+                f"'{output / stem}.png' is a picture that is asked, and its maps would be written "
+                f"over it: give another --output."
+            )
+    return stems
 
 
 def _plain(name: str) -> str:

@@ -59,8 +59,11 @@ def export(
         record = {**_record(opened, model), "tolerance": tolerance, "difference": apart}
         (Path(folder) / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         opened.model.captions.tokenizer.save_pretrained(folder)
-        for path in sorted(Path(folder).iterdir()):
-            shutil.move(path, output / path.name)
+        # The record comes last, and an older one goes first: what it stands beside belongs to it.
+        (output / RECORD).unlink(missing_ok=True)
+        names = sorted(path.name for path in Path(folder).iterdir())
+        for name in [*(name for name in names if name != RECORD), RECORD]:
+            shutil.move(Path(folder) / name, output / name)
     print(f"Written to {output}: {', '.join([*apart, RECORD])} and the tokenizer")
 
 

@@ -37,7 +37,7 @@ class Index(NamedTuple):
         """A picture again that was embedded.
 
         Raises:
-            InputError: it is gone, or cannot be read.
+            InputError: it is gone, or cannot be read, or shards are others.
         """
         root = self.plan.held["images"].root
         try:
@@ -46,11 +46,14 @@ class Index(NamedTuple):
             # Data modules bring Lightning along: only who has shards pays for it.
             from softmask.ask.shards import open_shards
 
-            return open_shards(root).picture(at)
+            shards = open_shards(root)
+            if shards.samples.hash != self.plan.held["images"].hash:
+                raise InputError(f"The shards '{root}' are not those that were embedded.")
+            return shards.picture(at)
         except InputError as error:
             raise InputError(
                 f"{error} If the pictures of '{self.folder}' were moved, name their place with "
-                f"--images."
+                f"--images; if they are others, embed again."
             ) from error
 
 

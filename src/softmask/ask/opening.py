@@ -6,8 +6,8 @@ from typing import Literal, NamedTuple
 
 import torch
 
-from softmask.errors import InputError, first_line
 from softmask.model import SoftMask
+from softmask.placing import checked_device
 
 DType = Literal["float32", "float16", "bfloat16"]
 """Types of a model's weights."""
@@ -33,18 +33,17 @@ def open_model(source: str, checkpoint: str, device: str, dtype: DType) -> Opene
     Raises:
         InputError: there is no such model or device, or it does not match pictures and texts.
     """
-    place = _check(device)
+    place = checked_device(device)
     model = SoftMask.from_pretrained(source, checkpoint=checkpoint)
     model.matching()
-    return Opened(model.to(device=place, dtype=getattr(torch, dtype)), fingerprint(model))
+    known = fingerprint(model)  # before `to`, which changes the model itself
+    return Opened(model.to(device=place, dtype=getattr(torch, dtype)), known)
 
 
 def open_any(source: str, checkpoint: str, device: str, dtype: DType) -> SoftMask:
     """Load a model of any task, as `open_model` does one that matches."""
     kind: torch.dtype = getattr(torch, dtype)
-    return SoftMask.from_pretrained(
-        source, checkpoint=checkpoint, device=_check(device), dtype=kind
-    )
+    return SoftMask.from_pretrained(source, checkpoint=checkpoint, device=device, dtype=kind)
 
 
 def fingerprint(model: SoftMask) -> str:
@@ -56,15 +55,3 @@ def fingerprint(model: SoftMask) -> str:
         digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
         digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
-
-
-def _check(device: str) -> torch.device:
-    try:
-        place = torch.device(device)
-        torch.empty(0, device=place)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(
-            f"The device '{device}' cannot be used ({first_line(error)}): give cpu, or a GPU of "
-            f"this machine such as cuda:0."
-        ) from error
-    return place

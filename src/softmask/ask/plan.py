@@ -7,9 +7,10 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from softmask.ask.chunks import Format, is_whole, write_whole
+from softmask.ask.chunks import Format, is_whole
 from softmask.ask.sources import Kind
 from softmask.errors import InputError, first_line
+from softmask.whole import write_whole
 
 FORMAT = "softmask-features-1"
 INDEX, BEGUN = "index.json", ".begun.json"

@@ -8,6 +8,7 @@ from softmask.ask.hits import hits_page
 from softmask.ask.index import check_model, load, open_index
 from softmask.ask.opening import DType, open_model
 from softmask.errors import InputError
+from softmask.whole import write_text_whole
 
 
 def search(
@@ -59,8 +60,7 @@ def search(
     hits = find(opened.model, opened_index.moved(images), features, query, top, candidates)
     if html is not None:
         html.parent.mkdir(parents=True, exist_ok=True)
-        page = hits_page(query, hits, opened_index.moved(images))
-        html.write_text(page, encoding="utf-8", errors="replace")
+        write_text_whole(html, hits_page(query, hits, opened_index.moved(images)))
     _print(hits, json)
 
 

@@ -17,6 +17,7 @@ from softmask.errors import first_line
 from softmask.events import Events, read_events
 from softmask.run_page import Panel, RunStory, run_page
 from softmask.runs import REPORT
+from softmask.whole import write_text_whole
 
 NAME = "report.html"
 
@@ -65,7 +66,7 @@ class RunPage(Callback):
             return
         path = self._folder / NAME
         try:
-            path.write_text(run_page(self._story(trainer, task, self._folder)), encoding="utf-8")
+            write_text_whole(path, run_page(self._story(trainer, task, self._folder)))
         except Exception as error:
             rank_zero_warn(
                 f"{path} could not be written ({type(error).__name__}: {first_line(error)}). All "

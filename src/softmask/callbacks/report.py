@@ -10,6 +10,7 @@ from lightning.pytorch.callbacks import Callback
 from softmask.callbacks.facts import hashes
 from softmask.callbacks.folder import run_folder
 from softmask.tasks import TaskModule
+from softmask.whole import write_text_whole
 
 
 class RunReport(Callback):
@@ -56,10 +57,10 @@ class RunReport(Callback):
             "steps": max(self._steps, trainer.global_step),
             "parameters": parameters,
         }
-        path.write_text(json.dumps(report, indent=2) + "\n")
+        write_text_whole(path, json.dumps(report, indent=2) + "\n")
         print(pl_module.summary(str(corpus)))
         if pl_module.submission:
             handed = path.with_name("submission.json")
-            handed.write_text(json.dumps(pl_module.submission) + "\n")
+            write_text_whole(handed, json.dumps(pl_module.submission) + "\n")
             print(f"Submission:  {handed}")
         print(f"Report:      {path}\nTensorBoard: tensorboard --logdir {path.parent}")

@@ -1,0 +1,148 @@
+"""What asking a model must not lose or mistake: users' files, whole outputs, whose features."""
+
+import io
+import json
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from asked import TEXTS, write_model, write_pictures
+from fake import write_fake_pairs
+from PIL import Image
+from program import here
+
+from softmask.ask import export
+from softmask.ask.shards import open_shards
+from softmask.program import main
+from softmask.whole import write_text_whole
+
+ODD = os.fsdecode(b"\xff.png")
+"""A name of a file that is no UTF-8."""
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("shared") / "model")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_pictures(tmp_path / "them", 4)
+    return tmp_path / "them"
+
+
+def run(*args):
+    ended = here([str(arg) for arg in args])
+    assert ended.code == 0, ended.err
+    return ended.out
+
+
+def refused(*args):
+    ended = here([str(arg) for arg in args])
+    assert ended.code == 1
+    assert "Traceback" not in ended.err
+    return ended.err.splitlines()[-1]
+
+
+def embed(shared, folder, output, *args):
+    return run("embed", "--model", shared, "--images", folder, "--output", output, *args)
+
+
+@pytest.mark.parametrize(("made", "asked"), [("bfloat16", "float32"), ("float32", "float16")])
+def test_rounded_weights_are_the_same_model(shared, folder, tmp_path, made, asked):
+    embed(shared, folder, tmp_path / "out", "--dtype", made)
+    args = ("--index", tmp_path / "out", "--text", TEXTS[0], "--json", "true")
+    assert len(run("search", *args, "--dtype", asked).splitlines()) == 4
+
+
+def test_shards_that_became_others_are_not_searched(shared, tmp_path):
+    write_fake_pairs(tmp_path / "shards", 10)
+    run("embed", "--model", shared, "--shards", tmp_path / "shards", "--output", tmp_path / "out")
+    open_shards.cache_clear()
+    shutil.rmtree(tmp_path / "shards")
+    write_fake_pairs(tmp_path / "shards", 10, seed=1)
+    said = refused("search", "--index", tmp_path / "out", "--text", "a red square")
+    open_shards.cache_clear()
+    assert "not those that were embedded" in said
+    assert "embed again" in said
+
+
+def test_a_picture_that_is_asked_is_not_written_over(shared, folder):
+    before = (folder / "00.png").read_bytes()
+    ask = ("explain", "--model", shared, "--image", folder / "00.png", "--text", "a red square")
+    assert "give another --output" in refused(*ask, "--output", folder)
+    assert (folder / "00.png").read_bytes() == before
+    # A name that is no ".png" meets none of what is written.
+    Image.open(folder / "00.png").save(folder / "other.bmp")
+    run(*ask[:4], folder / "other.bmp", *ask[5:], "--output", folder)
+
+
+def broken_off(*_, **__):
+    raise KeyboardInterrupt
+
+
+def test_pages_and_pictures_are_whole_or_not_there(shared, folder, tmp_path, monkeypatch):
+    ask = (
+        "--model",
+        shared,
+        "--image",
+        folder / "00.png",
+        "--text",
+        "a",
+        "--output",
+        tmp_path / "o",
+    )
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "replace", broken_off)
+        assert here(["explain", *map(str, ask)]).code == 130
+        with pytest.raises(KeyboardInterrupt):
+            write_text_whole(tmp_path / "o" / "a.html", "page")
+    assert [*(tmp_path / "o").iterdir()] == []
+    run("explain", *ask)
+    assert {path.name for path in (tmp_path / "o").iterdir()} == {"00.png", "00.html"}
+
+
+def test_a_record_of_an_export_stands_beside_its_own_files_alone(shared, tmp_path, monkeypatch):
+    (tmp_path / "export.json").write_text("of another model")
+    move = shutil.move
+
+    def broken_off_at_the_second(source, target):
+        if Path(target).name == "text.pt2":
+            raise KeyboardInterrupt
+        return move(source, target)
+
+    monkeypatch.setattr(export.shutil, "move", broken_off_at_the_second)
+    args = ["export", "--model", str(shared), "--output", str(tmp_path)]
+    assert here(args).code == 130
+    assert (tmp_path / "image.pt2").is_file()
+    assert not (tmp_path / "export.json").exists()
+
+
+def test_names_that_are_no_utf8_are_shown_with_escapes(shared, folder, tmp_path, monkeypatch):
+    shutil.copy(folder / "00.png", folder / ODD)
+    embed(shared, folder, tmp_path / "out")
+    strict = io.TextIOWrapper(io.BytesIO(), "utf-8", errors="strict")
+    monkeypatch.setattr(sys, "stdout", strict)
+    page = tmp_path / "hits.html"
+    main(["search", "--index", str(tmp_path / "out"), "--text", "a", "--json", "true",
+          "--html", str(page)])  # fmt: skip
+    lines = strict.buffer.getvalue().decode().splitlines()
+    assert ODD in [json.loads(line)["key"] for line in lines]
+    assert "?.png" in page.read_text()
+
+
+def test_parquet_names_what_it_cannot_hold(shared, folder, tmp_path):
+    shutil.copy(folder / "00.png", folder / ODD)
+    args = ("embed", "--model", shared, "--images", folder, "--output", tmp_path / "out")
+    said = refused(*args, "--format", "parquet")
+    assert "'\\udcff.png'" in said
+    assert "--format npy" in said
+
+
+def test_a_text_that_is_no_utf8_has_a_page(shared, folder, tmp_path):
+    text = os.fsdecode(b"a \xff square")
+    run("explain", "--model", shared, "--image", folder / "00.png", "--text", text,
+        "--output", tmp_path / "out")  # fmt: skip
+    assert "a ? square" in (tmp_path / "out" / "00.html").read_text()
