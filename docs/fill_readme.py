@@ -8,6 +8,7 @@ from typing import Any
 from softmask.tables import recall_table
 
 ROOT = Path(__file__).parent.parent
+TASKS = "tasks/tasks.json", "tasks/whole.json", "tasks/blind.json"
 
 
 def between(text: str, name: str, said: str) -> str:
@@ -28,7 +29,10 @@ def filled(readme: str, report: dict[str, object]) -> str:
 
 
 def filled_tasks(
-    readme: str, tasks: Mapping[str, Mapping[str, object]], whole: Mapping[str, object]
+    readme: str,
+    tasks: Mapping[str, Mapping[str, object]],
+    whole: Mapping[str, object],
+    blind: Mapping[str, float],
 ) -> str:
     """Put the figures of `make demo-tasks` between the marks of a README.
 
@@ -36,17 +40,23 @@ def filled_tasks(
         readme: its text.
         tasks: of tasks.json.
         whole: of whole.json.
+        blind: of blind.json, what texts alone give by task.
     """
     said = (
         f"All of it took {whole['minutes']:.0f} minutes, {whole['jobs']} trainings at a time "
         f"({whole['machine']}). In percent:\n\n"
-        "| task | figure | chance | from scratch | pretrained |\n|---|---|---|---|---|\n"
+        "| task | figure | chance | text alone | from scratch | pretrained |\n"
+        "|---|---|---|---|---|---|\n"
     )
     for name, each in tasks.items():
-        shares = (100 * float(str(each[key])) for key in ("chance", "scratch", "value"))
-        cells = [f"`{name}`", str(each["metric"]), *(f"{share:.1f}" for share in shares)]
+        shares = (each["chance"], blind.get(name), each["scratch"], each["value"])
+        cells = [f"`{name}`", str(each["metric"]), *map(_percent, shares)]
         said += f"| {' | '.join(cells)} |\n"
     return between(readme, "tasks", said)
+
+
+def _percent(share: object) -> str:
+    return "" if share is None else f"{100 * float(str(share)):.1f}"
 
 
 def filled_kinds(
@@ -97,6 +107,6 @@ def read(place: str) -> dict[str, Any]:
 if __name__ == "__main__":
     path = ROOT / "README.md"
     text = filled(path.read_text(), read("demo/report.json"))
-    text = filled_tasks(text, read("tasks/tasks.json"), read("tasks/whole.json"))
+    text = filled_tasks(text, *map(read, TASKS))
     text = filled_kinds(text, read("tasks/vqa.json"), read("tasks/vqa-scratch.json"))
     path.write_text(filled_words(text, read("page/probe.json")["boxes"]))

@@ -7,7 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from benchmarks import tasks
+from benchmarks import blind, tasks
+from data_modules.write import Pair, write_shards
 
 REPORTS = {
     "retrieval": {
@@ -19,6 +20,7 @@ REPORTS = {
     "snli_ve": {"accuracy": 0.6, "majority": 0.34},
     "grounding": {"pointing": 0.9, "box_share": 0.1},
 }
+OTHER = {"answers": ["2"], "label": False}
 SECONDS = {"train_seconds": 60.0}
 VALUES = {"retrieval": 0.4, "vqa": 0.7, "nlvr2": 0.8, "snli_ve": 0.6, "grounding": 0.9}
 
@@ -163,3 +165,25 @@ def test_every_task_of_the_demo_has_its_yaml():
     names = {path.stem for path in (tasks.CONF / "demo").glob("*.yaml")}
     assert names == {"scenes", "pretrain", *tasks.BETWEEN.values(), *tasks.FIGURES}
     assert all((tasks.CONF / f"{name}.yaml").is_file() for name in names - {"scenes"})
+
+
+def test_text_alone_guesses_by_training():
+    train = [("is it red?", "no"), ("is it red?", "yes"), ("is it red?", "yes"), ("how many?", "2")]
+    train += [("what?", "no")] * 2
+    # "no" is the commonest of all, thrice; of equals the first by name.
+    test = [("is it red?", "yes"), ("is it red?", "no"), ("how many?", "2"), ("where?", "no")]
+    assert blind.blind(train, test) == 3 / 4
+    assert blind.blind([("a", "z"), ("a", "b")], [("a", "b"), ("a", "z")]) == 1 / 2
+
+
+def test_text_alone_is_read_from_shards(tmp_path):
+    notes = {"vqa": {"answers": ["1"]}, "nlvr2": {"label": True}, "snli_ve": {"label": "neutral"}}
+    for task, said in notes.items():
+        for part, texts in (("train", ["a", "b"]), ("test", ["a", "c"])):
+            pairs = [
+                Pair(str(number), b"", "jpg", [text], said if text != "c" else OTHER)
+                for number, text in enumerate(texts)
+            ]
+            write_shards(pairs, tmp_path / task / part)
+    blind.main(["--scenes", str(tmp_path), "--output", str(tmp_path / "blind.json")])
+    assert json.loads((tmp_path / "blind.json").read_text()) == dict.fromkeys(notes, 0.5)
