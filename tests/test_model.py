@@ -150,3 +150,13 @@ def test_lists_of_all_kinds_are_read(model, pictures):
 def test_what_no_model_can_be_put_on_is_refused(fitted, options, words):
     with pytest.raises(InputError, match=words):
         SoftMask.from_pretrained(fitted, checkpoint="last", **options)
+
+
+def test_texts_that_are_read_in_part_are_said(model, pictures, recwarn):
+    most = model.config.captions.max_tokens - 1
+    whole, longer = " ".join(["red"] * most), " ".join(["red"] * most + ["square"])
+    model.score(pictures[0], [whole, "two xylophones, yellow", "." * 90 + "red"])
+    assert [str(said.message) for said in recwarn if "read in part" in str(said.message)] == []
+    with pytest.warns(UserWarning, match=f"2 of 3 texts.*'red red.*{most + 1} tokens"):
+        found = model.score(pictures[0], [longer, whole, "-".join(["red"] * 40)])
+    assert found[0] == found[1]  # as said

@@ -4,11 +4,13 @@ R texts, L tokens, [CLS] first.
 """
 
 import unicodedata
+import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
 import torch
+from tokenizers import Encoding
 from torch import Tensor
 
 from softmask.errors import InputError
@@ -117,11 +119,12 @@ class Captions:
             )
 
     def encode(self, texts: Sequence[str]) -> Tokens:
-        """Tokenise texts and pad them to the longest.
+        """Tokenise texts and pad them to the longest; warn of what is not read.
 
         Raises:
             InputError: a text without a token, or what is no text.
         """
+        self._warn([text for text in texts if self.is_cut(text)], len(texts))
         special = self.tokenizer
         end = [int(special.sep_token_id)] if self.options.sep else []
         rows = [[int(special.cls_token_id), *self._pieces(text)[0], *end] for text in texts]
@@ -130,6 +133,34 @@ class Captions:
         lengths = torch.tensor([len(row) for row in rows])
         ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows])
         return Tokens(ids, torch.arange(length) < lengths[:, None])
+
+    def is_cut(self, text: str) -> bool:
+        """Tell whether a text is longer than what is read of it."""
+        if not isinstance(text, str):
+            return False
+        whole = normalise(text, len(text) + 1, self.options.punctuation)
+        if len(whole) <= self._room:  # no word is shorter than a letter
+            return False
+        longer = whole.count(" ") >= self.options.max_words
+        return longer or len(self._encode(whole).ids) > self._room
+
+    def _warn(self, cut: Sequence[str], of: int) -> None:
+        if cut:
+            warnings.warn(
+                f"{len(cut)} of {of} texts are read in part, such as {cut[0][:60]!r}...: this "
+                f"model reads {self.options.max_words} words and {self.options.max_tokens} tokens "
+                f"at most.",
+                stacklevel=4,
+            )
+
+    @property
+    def _room(self) -> int:
+        """Tokens that words may have."""
+        return self.options.max_tokens - 1 - self.options.sep
+
+    def _encode(self, caption: str) -> Encoding:
+        found: Encoding = self.tokenizer.backend_tokenizer.encode(caption, add_special_tokens=False)
+        return found
 
     def words(self, text: str) -> list[Word]:
         """The words that are left of a text, with their places among its tokens.
@@ -144,9 +175,8 @@ class Captions:
         if not isinstance(text, str):
             raise InputError(f"A text is given as {type(text).__name__}: give a string.")
         caption = normalise(text, self.options.max_words, self.options.punctuation)
-        encoding = self.tokenizer.backend_tokenizer.encode(caption, add_special_tokens=False)
-        room = self.options.max_tokens - 1 - self.options.sep
-        places: dict[int, list[int]] = {}
+        encoding, room = self._encode(caption), self._room
+        places: dict[int | None, list[int]] = {}
         for place, word in enumerate(encoding.word_ids[:room]):
             places.setdefault(word, []).append(place)
         if not places:
