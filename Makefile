@@ -69,8 +69,8 @@ browser: ## install Chromium, in which the page is tested (Debian; asks for sudo
 
 page-pictures: .venv/.stamp-dev ## photograph the page with the models of demo-tasks, for README
 	@$(BIN)/python tests/photograph.py $(ARGS)
-	@$(BIN)/python -m benchmarks.probe --run runs/demo-tasks/retrieval --shards data/scenes/pairs \
-		--output docs/results/page/probe.json
+	@$(BIN)/python -m benchmarks.probe --hiding --run runs/demo-tasks/retrieval \
+		--shards data/scenes/pairs --output docs/results/page/probe.json
 
 lint: .venv/.stamp-dev ## look for slips and for lines out of format
 	@$(BIN)/ruff check .

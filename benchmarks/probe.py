@@ -24,10 +24,12 @@ from data_modules.decode import Pixels, decode
 from data_modules.shards import ShardSet
 from softmask import SoftMask
 from softmask.captions import Word
-from softmask.explain import Looked, look
+from softmask.explain import AROUND, Looked, look
+from softmask.nn import ImageKeys
+from softmask.occlusion import occlusion_maps
 from softmask.pictures import resize
 from softmask.saliency import merge_pieces, normalise_map
-from softmask.stop_words import STOP_WORDS
+from softmask.stop_words import STOP_WORDS, phrase_to
 
 BATCH = 64
 Report = dict[str, dict[str, float]]
@@ -56,7 +58,7 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     given = _parse(args)
     model = SoftMask.from_pretrained(given.run, device=given.device, checkpoint="last")
-    report = probe(model, read_pairs(given.shards / "test", given.limit))
+    report = probe(model, read_pairs(given.shards / "test", given.limit), given.hiding)
     given.output.write_text(json.dumps(report, indent=2) + "\n")
 
 
@@ -71,17 +73,18 @@ def read_pairs(shards: Path, limit: int) -> list[Pair]:
 
 
 @torch.no_grad()
-def probe(model: SoftMask, pairs: Sequence[Pair]) -> Report:
+def probe(model: SoftMask, pairs: Sequence[Pair], hiding: bool = False) -> Report:
     """Ask a model all there is to ask.
 
     Args:
         model: in eval mode.
         pairs: to ask about, two different captions at least.
+        hiding: whether to map things by hiding, too: a pass for each patch.
 
     Returns:
         Figures by topic: `maps` of content words, `boxes` of things where boxes are known,
-        `shortcut`, `contrast`, and `matching`, whose calibration is that of pairs and of negatives
-        drawn evenly.
+        `hidden` of the same by hiding, `shortcut`, `contrast`, and `matching`, whose calibration is
+        that of pairs and of negatives drawn evenly.
     """
     captions = [pair.caption for pair in pairs]
     image = model.embed_images([pair.pixels for pair in pairs], BATCH)
@@ -90,18 +93,21 @@ def probe(model: SoftMask, pairs: Sequence[Pair]) -> Report:
     asked: list[dict[str, Tensor]] = []
     maps: list[dict[str, float]] = []
     boxes: list[dict[str, float]] = []
+    hidden: list[dict[str, float]] = []
     for start in range(0, len(pairs), BATCH):
         part = pairs[start : start + BATCH]
         looked = _look(model, part)
         maps += [spread(each) for row in _word_maps(model, looked, part) for each in row]
         boxes += _judge_boxes(model, looked, part)
+        hidden += judge_hidden(model, looked.keys, part) if hiding else []
         places = {kind: each[start : start + BATCH] for kind, each in negatives.items()}
         asked.append(_ask(model, looked, part, captions, places, start))
     joined = {name: torch.cat([each[name] for each in asked]) for name in asked[0]}
     contrast = contrast_report(image, text, float(model.backbone.temperature), captions)
     report = {"maps": means(maps), "shortcut": shortcut_report(joined), "contrast": contrast}
     report["matching"] = {"calibration_error": _matching_error(joined)}
-    return report | ({"boxes": means(boxes)} if boxes else {})
+    topics = {"boxes": boxes, "hidden": hidden}
+    return report | {topic: means(found) for topic, found in topics.items() if found}
 
 
 def opposed(similarity: Tensor, same: Tensor) -> dict[str, Tensor]:
@@ -166,6 +172,39 @@ def _judge_boxes(model: SoftMask, looked: Looked, part: Sequence[Pair]) -> list[
     ]
 
 
+def judge_hidden(model: SoftMask, keys: ImageKeys, part: Sequence[Pair]) -> list[dict[str, float]]:
+    """Judge maps by hiding of the things that captions name, as `SoftMask.explain` asks for them.
+
+    Args:
+        model: in eval mode.
+        keys: of the B pictures.
+        part: the B pairs.
+    """
+    asked: list[tuple[int, str, Tensor]] = []  # row, phrase to the thing's last word, its boxes
+    for row, pair in enumerate(part):
+        words = model.captions.words(pair.caption)
+        said, ends = [word.text for word in words], [word.stop for word in words]
+        asked += [
+            (row, phrase_to(said, ends.index(thing.words[1])), thing.boxes)
+            for thing in named_things(words, pair.objects)
+        ]
+    if not asked:
+        return []
+    rows, phrases, boxes = zip(*asked, strict=True)
+    ids, mask = model.tokens(phrases)
+    maps = occlusion_maps(
+        model.backbone.fusion,
+        model.matching(),
+        model.backbone.encode_text(ids, mask)[0],
+        mask,
+        keys.pick(torch.tensor(rows, device=ids.device)),
+        grid=model.backbone.image.grid,
+        around=AROUND,
+    )
+    judged = zip(maps.cpu(), boxes, rows, strict=True)
+    return [judge_map(patches, box, part[row].size) for patches, box, row in judged]
+
+
 def _ask(
     model: SoftMask,
     looked: Looked,
@@ -208,6 +247,7 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--shards", type=Path, required=True, help="folder with test in it")
     parser.add_argument("--output", type=Path, required=True)
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--hiding", action="store_true", help="map things by hiding too: slower")
     parser.add_argument("--limit", type=int, default=1000, help="pictures at most")
     return parser.parse_args(args)
 

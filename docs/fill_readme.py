@@ -83,17 +83,22 @@ def filled_kinds(
     return between(readme, "kinds", "".join(f"| {' | '.join(row)} |\n" for row in cells))
 
 
-def filled_words(readme: str, boxes: Mapping[str, float]) -> str:
+def filled_words(readme: str, probe: Mapping[str, Mapping[str, float]]) -> str:
     """Put how often maps lie on what is named between the marks of a README.
 
     Args:
         readme: its text.
-        boxes: of the probe of retrieval's model, as `benchmarks.probe` writes it.
+        probe: of retrieval's model, as `benchmarks.probe --hiding` writes it.
     """
-    looks, middle = (f"{100 * boxes[name]:.0f} %" for name in ("pointing", "centre"))
+    boxes = probe["boxes"]
+    found, looks, middle = (
+        f"{100 * share:.0f} %"
+        for share in (probe["hidden"]["pointing"], boxes["pointing"], boxes["centre"])
+    )
     said = (
-        f"For {looks} of the {boxes['count']:,.0f} names in these scenes' captions the map is "
-        f"highest on what is named; the\nmiddle of the picture would be right for {middle}.\n"
+        f"Of the {boxes['count']:,.0f} names in these scenes' captions, the map by hiding is "
+        f"highest on what is named for {found},\nthe one by Grad-CAM for {looks}; the middle of "
+        f"the picture would be right for {middle}.\n"
     )
     return between(readme, "words", said)
 
@@ -109,4 +114,4 @@ if __name__ == "__main__":
     text = filled(path.read_text(), read("demo/report.json"))
     text = filled_tasks(text, *map(read, TASKS))
     text = filled_kinds(text, read("tasks/vqa.json"), read("tasks/vqa-scratch.json"))
-    path.write_text(filled_words(text, read("page/probe.json")["boxes"]))
+    path.write_text(filled_words(text, read("page/probe.json")))

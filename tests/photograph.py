@@ -19,7 +19,7 @@ from playwright.sync_api import Page
 from data_modules.shards import Sample, ShardSet
 
 ROOT = Path(__file__).parent.parent
-SEARCHED, WORD = "a cat and a red heart", "cat"
+SEARCHED, WORD = "a cat and a red heart", "heart"
 WIDTH, HEIGHT = 900, 700
 HITS = 8
 MOST_BYTES = 150_000

@@ -50,9 +50,12 @@ def test_readme_shows_how_each_kind_of_question_is_answered():
 def test_readme_shows_how_often_words_look_at_what_they_name():
     page = runpy.run_path(str(ROOT / "docs/fill_readme.py"))
     readme = (ROOT / "README.md").read_text()
-    boxes = page["read"]("page/probe.json")["boxes"]
-    assert page["filled_words"](readme, boxes) == readme
-    assert "77 %" in page["filled_words"](readme, {**boxes, "pointing": 0.77})
+    probe = page["read"]("page/probe.json")
+    assert page["filled_words"](readme, probe) == readme
+    assert probe["hidden"]["count"] == probe["boxes"]["count"]
+    for topic, said in (("hidden", "is named for 77 %"), ("boxes", "Grad-CAM for 77 %")):
+        other = {**probe, topic: {**probe[topic], "pointing": 0.77}}
+        assert said in page["filled_words"](readme, other)
 
 
 def test_pictures_of_the_page_are_there_small_and_described():

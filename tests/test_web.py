@@ -10,16 +10,14 @@ import pytest
 from asked import ANSWERS, TEXTS, write_model, write_pictures
 from PIL import Image
 from program import here
+from uploaded import big, file, png
 from werkzeug.test import Client
 
 from softmask import SoftMask
 from softmask.ask.embed import embed
 from softmask.ask.index import load, open_index
-from softmask.errors import InputError
-from softmask.web import uploads
 from softmask.web.app import application
 from softmask.web.asked import Asked, Library, brief
-from softmask.web.uploads import Shelf, Upload, decoded
 
 
 @pytest.fixture(scope="module")
@@ -52,14 +50,6 @@ def asked(shared, folder, tmp_path_factory):
 @pytest.fixture
 def client(asked):
     return Client(application(asked, upload_mb=1))
-
-
-def png(folder, name="00.png"):
-    return (folder / name).read_bytes()
-
-
-def file(data, name="mine.png"):
-    return BytesIO(data), name
 
 
 def sent(client, path, **fields):
@@ -108,20 +98,6 @@ def test_a_query_shows_the_hits_of_search(client, asked):
     ).size  # fmt: skip
 
 
-def test_words_of_a_hit_have_a_map_each(client, asked):
-    page = client.get("/words", query_string={"of": "f3", "text": "a red square"})
-    words = re.findall(r'<label for="w(\d)">([^<]*)</label><figure><img class="map"', page.text)
-    assert words == [("0", "whole sentence"), ("1", "a"), ("2", "red"), ("3", "square")]
-    shown = asked.picture("f3")
-    found = asked.matching.explain(shown.pixels, "a red square")
-    assert f"probability {found.match:.3f}" in page.text
-    assert f"masked: match {float(found.masked[1]):.3f}" in page.text
-    assert "url(/picture/f3)" in page.text
-    maps = re.findall(r'src="data:image/png;base64,([^"]+)"', page.text)
-    assert len(set(maps)) == 4
-    assert 'name="of" value="f3"' in page.text  # another text needs no other picture
-
-
 def test_an_uploaded_picture_is_asked_and_asked_again(client, asked, folder):
     where, page = sent(client, "/question", of_file=file(png(folder)), text="What color is it?")
     values = parse_qs(urlsplit(where).query)
@@ -151,13 +127,6 @@ def test_a_statement_is_judged_of_both_pictures_in_their_order(client, asked, fo
     assert (">True:" if share >= 0.5 else ">False:") in page.text
 
 
-def big(folder):
-    """A picture of few bytes and too many pixels."""
-    path = folder / "big.png"
-    Image.new("1", (8000, 6000)).save(path)
-    return path.read_bytes()
-
-
 @pytest.mark.parametrize(
     ("make", "words", "code"),
     [
@@ -180,15 +149,6 @@ def test_a_bad_upload_is_refused_in_words(client, folder, tmp_path, make, words,
     if code == 400:  # what is too large is not read at all
         assert 'value="what &amp; why?"' in answer.text
     assert '<form action="/words"' in answer.text
-
-
-def test_formats_that_pillow_would_read_too_are_not_asked(tmp_path):
-    Image.new("RGB", (4, 4)).save(tmp_path / "a.tiff")
-    with pytest.raises(InputError, match="choose a JPEG"):
-        decoded(Upload("a.tiff", (tmp_path / "a.tiff").read_bytes()))
-    for kind in ("jpeg", "png", "webp", "gif"):
-        Image.new("RGB", (5, 4), "red").save(tmp_path / f"a.{kind}")
-        assert decoded(Upload("a", (tmp_path / f"a.{kind}").read_bytes())).shape == (4, 5, 3)
 
 
 def test_what_is_missing_or_made_up_is_said(client, folder):
@@ -265,26 +225,6 @@ def test_of_a_long_name_the_end_is_shown():
     key = "/home/me/some/where/data/scenes/pairs/test/00000.tar/pairs-test-000068"
     assert brief(key) == "…/pairs/test/00000.tar/pairs-test-000068"
     assert brief("x" * 50) == "…" + "x" * 40
-
-
-def test_the_shelf_keeps_the_last_used(folder):
-    shelf = Shelf(kept=2)
-    one, two, three = (
-        shelf.put(Upload(name, png(folder, name))) for name in ("00.png", "01.png", "02.png")
-    )
-    with pytest.raises(InputError, match="no longer kept"):
-        shelf.get(one)
-    assert shelf.get(two).name == "01.png"
-    shelf.put(Upload("00.png", png(folder)))
-    with pytest.raises(InputError, match="no longer kept"):
-        shelf.get(three)
-    assert shelf.put(Upload("again", png(folder, "01.png"))) == two
-
-
-def test_pixels_are_counted_before_they_are_decoded(monkeypatch, tmp_path):
-    monkeypatch.setattr(uploads, "read_picture", pytest.fail)
-    with pytest.raises(InputError, match="more than the"):
-        decoded(Upload("a", big(tmp_path)))
 
 
 @pytest.mark.parametrize(

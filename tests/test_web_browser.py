@@ -84,7 +84,7 @@ def test_a_click_on_a_word_shows_its_map(page, photos):
         assert shown.count() == 1
         assert shown.locator("figcaption b").inner_text() == word
         image = shown.get_by_role("img")
-        assert f"“{word}” looks most at" in image.get_attribute("alt")
+        assert f"“{word}” is found most at" in image.get_attribute("alt")
         assert loaded(image) > 0
         assert "/picture/f" in image.evaluate("i => getComputedStyle(i).backgroundImage")
         assert image.bounding_box()["width"] > 200
@@ -98,6 +98,13 @@ def test_a_click_on_a_word_shows_its_map(page, photos):
     page.set_viewport_size({"width": 1600, "height": 500})
     assert image.bounding_box()["height"] < 400  # with the words in one window
     browser.photograph(page, photos, "words")
+    walked.map_by(page, "where it looks in the sentence")
+    shown = walked.choose(page, "red")
+    image = shown.get_by_role("img")
+    assert "“red” looks most at" in image.get_attribute("alt")
+    assert page.get_by_role("radio", name="Grad-CAM").is_checked()
+    page.set_viewport_size({"width": 1600, "height": 500})
+    assert image.screenshot() != maps["red"]
 
 
 def test_words_are_chosen_by_keys_alone(page):
@@ -107,11 +114,13 @@ def test_words_are_chosen_by_keys_alone(page):
         if page.evaluate("document.activeElement.closest('figure') !== null"):
             break
     page.keyboard.press("Enter")
-    page.get_by_role("radio").first.wait_for()
-    for _ in range(20):
-        page.keyboard.press("Tab")
-        if page.evaluate("document.activeElement.type") == "radio":
-            break
+    page.locator(".words").wait_for()
+    for name in ("by", "word"):
+        for _ in range(20):
+            page.keyboard.press("Tab")
+            if page.evaluate("document.activeElement.name") == name:
+                break
+        assert page.evaluate("document.activeElement.checked")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("ArrowRight")
     assert page.locator(".words figure:visible b").inner_text() == "red"

@@ -17,7 +17,15 @@ def search(page: Page, text: str) -> Locator:
 def open_hit(page: Page, number: int) -> Locator:
     """Click a hit, from 1, and see the one map that is shown at first."""
     page.get_by_role("listitem").get_by_role("link").nth(number - 1 + links(page)).click()
-    page.get_by_role("radio").first.wait_for()
+    page.locator(".words").wait_for()
+    return page.locator(".words figure:visible")
+
+
+def map_by(page: Page, way: str) -> Locator:
+    """Ask again for the same picture and text with maps made another way, by its label."""
+    page.get_by_role("radio", name=way).check()
+    page.get_by_role("button", name="Show").click()
+    page.locator(".words").wait_for()
     return page.locator(".words figure:visible")
 
 

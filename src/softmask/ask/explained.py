@@ -33,6 +33,11 @@ class Explained(NamedTuple):
             return "hiding the picture costs a word most, each map from 0 to 1"
         return "a word looks (Grad-CAM of the matching score, each map from 0 to 1)"
 
+    def alternative(self, tile: "Tile") -> str:
+        """A map in words, for those who cannot see it."""
+        does = "is found" if self.layer is None else "looks"
+        return f"“{tile.title}” {does} most at {place(tile.patches)}; {tile.note}"
+
 
 class Tile(NamedTuple):
     """A map and what is said of it."""

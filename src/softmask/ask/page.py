@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from html import escape
 
-from softmask.ask.explained import SENTENCE, Explained, Tile, place, tiles
+from softmask.ask.explained import SENTENCE, Explained, Tile, tiles
 from softmask.ask.html import data_uri, document, fitted
 from softmask.panels import glow
 
@@ -37,8 +37,8 @@ def _article(number: int, pair: Explained) -> str:
     scale = MAP_SIDE / max(picture.size)
     size = max(round(picture.width * scale), 1), max(round(picture.height * scale), 1)
     figures += [
-        _figure(f"p{number}-{place_}", tile, size, picture.size)
-        for place_, tile in enumerate(tiles(pair))
+        _figure(f"p{number}-{place}", tile, pair.alternative(tile), size, picture.size)
+        for place, tile in enumerate(tiles(pair))
     ]
     # The picture stands in the page twice: to be read as a picture, and below all maps.
     return (
@@ -49,10 +49,10 @@ def _article(number: int, pair: Explained) -> str:
     )
 
 
-def _figure(name: str, tile: Tile, size: tuple[int, int], shown: tuple[int, int]) -> str:
+def _figure(name: str, tile: Tile, said: str, size: tuple[int, int], shown: tuple[int, int]) -> str:
     title = escape(tile.title)
     heading = title if tile.title == SENTENCE else f"<b>{title}</b>"
-    alt = escape(f"“{tile.title}” looks most at {place(tile.patches)}; {tile.note}", quote=True)
+    alt = escape(said, quote=True)
     return (
         f"<figure id='{name}'><a href='#{name}'><img class='map' alt=\"{alt}\" "
         f"width='{shown[0]}' height='{shown[1]}' src='{data_uri(glow(tile.patches, size), 'png')}'>"

@@ -120,8 +120,12 @@ def _view(asked: Asked, request: Request) -> View | None:
 
 def _values(view: View, given: Values) -> dict[str, str]:
     """The fields of a form, cut to what is read of them."""
-    names = (TEXT, *(field.name for field in view.pictures))
-    return {name: given[name][:MOST_LETTERS] for name in names if given.get(name)}
+    names = [TEXT, *(field.name for field in view.pictures)]
+    unless = {}
+    if view.choice is not None:
+        names.append(view.choice.name)
+        unless[view.choice.name] = view.choice.chosen
+    return unless | {name: given[name][:MOST_LETTERS] for name in names if given.get(name)}
 
 
 def _taken(asked: Asked, view: View, request: Request) -> dict[str, str]:

@@ -22,6 +22,15 @@ class PictureField(NamedTuple):
     label: str
 
 
+class Choice(NamedTuple):
+    """One of several things that a form asks for."""
+
+    name: str
+    label: str
+    options: tuple[tuple[str, str], ...]  # values, and what is read of each
+    chosen: str  # unless another is
+
+
 class View(NamedTuple):
     """One page: a form, and what answers it."""
 
@@ -33,6 +42,7 @@ class View(NamedTuple):
     example: str  # of a text
     button: str
     answer: Callable[[Asked, Values], str]  # HTML; raises InputError
+    choice: Choice | None = None
 
     def is_asked(self, values: Values) -> bool:
         """Whether the form was filled in at all, or is only looked at."""
@@ -93,8 +103,23 @@ def _form(view: View, values: Values) -> str:
         + (f'<div class="pair">{fields}</div>' if fields else "")
         + f'<label>{escape(view.label)}<input type="text" name="{TEXT}" value="{text}" required '
         f'maxlength="{MOST_LETTERS}" placeholder="{escape(view.example, quote=True)}" '
-        f'autocomplete="off"></label><button>{escape(view.button)}</button></form>'
+        f'autocomplete="off"></label>{_choice(view.choice, values)}'
+        f"<button>{escape(view.button)}</button></form>"
     )
+
+
+def _choice(choice: Choice | None, values: Values) -> str:
+    """Radio buttons, one of them chosen."""
+    if choice is None:
+        return ""
+    given = values.get(choice.name)
+    chosen = given if given in dict(choice.options) else choice.chosen
+    buttons = "".join(
+        f'<label><input type="radio" name="{choice.name}" value="{value}"'
+        f"{' checked' if value == chosen else ''}> <span>{escape(label)}</span></label>"
+        for value, label in choice.options
+    )
+    return f'<fieldset class="choice"><legend>{escape(choice.label)}</legend>{buttons}</fieldset>'
 
 
 def _picture(field: PictureField, ref: str) -> str:

@@ -13,6 +13,9 @@ nav a[aria-current] { border-color: var(--bar); box-shadow: inset 0 -3px var(--b
   font-weight: 600; }
 form { max-width: 760px; display: grid; gap: 12px; }
 form label, form .field { display: grid; gap: 4px; min-width: 0; }
+.choice { display: grid; gap: 6px; border: 0; margin: 0; padding: 0; min-width: 0; }
+.choice legend { padding: 0 0 4px; }
+.choice label { display: flex; gap: 8px; align-items: baseline; cursor: pointer; }
 input[type=text], input[type=file] { font: inherit; width: 100%; padding: 9px; color: inherit;
   background: var(--card); border: 1px solid var(--soft); border-radius: 8px; }
 button { font: inherit; font-weight: 600; padding: 10px 18px; border: 0; border-radius: 8px;

@@ -1,18 +1,26 @@
 """The pages of `softmask demo`: search a folder, see words, ask a question, judge a statement."""
 
 from html import escape
+from typing import cast
 
 from PIL import Image
 
-from softmask.ask.explained import Explained, Tile, place, tiles
+from softmask.ask.explained import Explained, Tile, tiles
 from softmask.ask.finding import Hit, Query, find
 from softmask.ask.html import data_uri, fitted
+from softmask.explain import By
+from softmask.model import SoftMask
 from softmask.panels import glow
 from softmask.web.asked import FOLDER, Asked, Values, brief
-from softmask.web.frame import TEXT, PictureField, View, address, picture_address
+from softmask.web.frame import TEXT, Choice, PictureField, View, address, picture_address
 
 OF, LEFT, RIGHT = "of", "left", "right"
 """Names of the pictures of forms."""
+BY = "by"
+"""Name of the choice of how words are mapped."""
+MOST_PATCHES = 100
+"""Up to which a CPU hides places unasked. A base-size model took it 25 s for seven words on 256
+patches (one thread), and demo models of 64 a blink."""
 ANSWERS = 5
 """Answers shown of a question."""
 SIDE, MAP_SIDE = 720, 160
@@ -21,13 +29,27 @@ SIDE, MAP_SIDE = 720, 160
 
 def views(asked: Asked) -> list[View]:
     """The pages that the models at hand can answer."""
+    words = WORDS if asked.matching is None else WORDS._replace(choice=ways(asked.matching))
     have = {
         SEARCH: asked.library is not None,
-        WORDS: asked.matching is not None,
+        words: asked.matching is not None,
         QUESTION: asked.answering is not None,
         STATEMENT: asked.judging is not None,
     }
     return [view for view, there in have.items() if there]
+
+
+def ways(model: SoftMask) -> Choice:
+    """How words are mapped: by hiding, which finds things best, unless it takes long."""
+    rows, columns = model.backbone.image.grid
+    patches = rows * columns
+    slow = patches > MOST_PATCHES and model.backbone.temperature.device.type == "cpu"
+    price = f"; slow here: a pass for each word and each of {patches} patches" if slow else ""
+    options: tuple[tuple[By, str], ...] = (
+        ("hiding", f"where the model finds it (by hiding{price})"),
+        ("looking", "where it looks in the sentence (Grad-CAM)"),
+    )
+    return Choice(BY, "Show for each word", options, "looking" if slow else "hiding")
 
 
 def found(asked: Asked, values: Values) -> str:
@@ -52,18 +74,20 @@ def explained(asked: Asked, values: Values) -> str:
     """A map for each word, of which one is chosen."""
     assert asked.matching is not None
     shown = asked.picture(values[OF])
+    by = cast(By, values[BY])  # or an InputError
     with asked.lock:
-        maps = asked.matching.explain(shown.pixels, values[TEXT])
-    layer = asked.matching.config.mask_layer
+        maps = asked.matching.explain(shown.pixels, values[TEXT], by=by)
+    layer = None if by == "hiding" else asked.matching.config.mask_layer
     picture = fitted(Image.fromarray(shown.pixels), SIDE)
     pair = Explained(shown.name, values[TEXT], picture, layer, maps)
-    words = "".join(_word(number, tile, picture.size) for number, tile in enumerate(tiles(pair)))
+    words = "".join(_word(pair, number, tile) for number, tile in enumerate(tiles(pair)))
+    does = "Where the model finds words in" if layer is None else "Where words look in"
     return (
-        f"<h2>Where words look in {escape(brief(shown.name))}</h2>"
+        f"<h2>{does} {escape(brief(shown.name))}</h2>"
         f"<p>“{escape(values[TEXT])}” matches with probability {maps.match:.3f}.</p>"
         f'<fieldset class="words" style="--picture: url({picture_address(shown.ref)})">'
-        f"<legend>Choose a word to see its map. Red is where it looks; “masked” is the match with "
-        f"what it saw faded.</legend>{words}</fieldset>"
+        f"<legend>Choose a word to see its map. Red is where {escape(pair.red)}; “masked” is the "
+        f"match with what is red faded.</legend>{words}</fieldset>"
     )
 
 
@@ -106,12 +130,12 @@ def _hit(hit: Hit, text: str) -> str:
     )
 
 
-def _word(number: int, tile: Tile, size: tuple[int, int]) -> str:
+def _word(pair: Explained, number: int, tile: Tile) -> str:
     """A word to choose, and its map, which is shown while it is chosen."""
-    title = escape(tile.title)
+    title, size = escape(tile.title), pair.picture.size
     scale = MAP_SIDE / max(size)
     small = max(round(size[0] * scale), 1), max(round(size[1] * scale), 1)
-    alt = escape(f"“{tile.title}” looks most at {place(tile.patches)}; {tile.note}", quote=True)
+    alt = escape(pair.alternative(tile), quote=True)
     chosen = " checked" if number == 0 else ""
     return (
         f'<input type="radio" name="word" id="w{number}"{chosen}><label for="w{number}">{title}'
@@ -144,7 +168,7 @@ SEARCH = View(
 WORDS = View(
     "/words",
     "Words",
-    "See where each word of a text looks in a picture.",
+    "See where each word of a text is in a picture.",
     ONE,
     "Text",
     "a cat on a red sofa",

@@ -1,0 +1,46 @@
+"""Uploads of the page: what is read of them, and which are kept."""
+
+import pytest
+from asked import write_pictures
+from PIL import Image
+from uploaded import big, png
+
+from softmask.errors import InputError
+from softmask.web import uploads
+from softmask.web.uploads import Shelf, Upload, decoded
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures") / "them"
+    write_pictures(path)
+    return path
+
+
+def test_formats_that_pillow_would_read_too_are_not_asked(tmp_path):
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.tiff")
+    with pytest.raises(InputError, match="choose a JPEG"):
+        decoded(Upload("a.tiff", (tmp_path / "a.tiff").read_bytes()))
+    for kind in ("jpeg", "png", "webp", "gif"):
+        Image.new("RGB", (5, 4), "red").save(tmp_path / f"a.{kind}")
+        assert decoded(Upload("a", (tmp_path / f"a.{kind}").read_bytes())).shape == (4, 5, 3)
+
+
+def test_the_shelf_keeps_the_last_used(folder):
+    shelf = Shelf(kept=2)
+    one, two, three = (
+        shelf.put(Upload(name, png(folder, name))) for name in ("00.png", "01.png", "02.png")
+    )
+    with pytest.raises(InputError, match="no longer kept"):
+        shelf.get(one)
+    assert shelf.get(two).name == "01.png"
+    shelf.put(Upload("00.png", png(folder)))
+    with pytest.raises(InputError, match="no longer kept"):
+        shelf.get(three)
+    assert shelf.put(Upload("again", png(folder, "01.png"))) == two
+
+
+def test_pixels_are_counted_before_they_are_decoded(monkeypatch, tmp_path):
+    monkeypatch.setattr(uploads, "read_picture", pytest.fail)
+    with pytest.raises(InputError, match="more than the"):
+        decoded(Upload("a", big(tmp_path)))
