@@ -114,6 +114,7 @@ def test_explain_by_hiding_says_so(shared, folder, model, tmp_path):
     run("explain", "--model", shared, "--image", folder / "00.png", "--text", text,
         "--output", out, "--by", "hiding")  # fmt: skip
     written = (out / "00.html").read_text()
+    assert "Where the model finds words" in written
     assert "by hiding. Red is where hiding the picture costs a word most" in written
     found = model.explain(folder / "00.png", text, by="hiding")
     for masked in found.masked.tolist():

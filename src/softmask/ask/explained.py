@@ -27,6 +27,11 @@ class Explained(NamedTuple):
         return "by hiding" if self.layer is None else f"fusion layer {self.layer}"
 
     @property
+    def heading(self) -> str:
+        """What the maps show."""
+        return "Where the model finds words" if self.layer is None else "Where words look"
+
+    @property
     def red(self) -> str:
         """What is red in a map."""
         if self.layer is None:

@@ -23,7 +23,7 @@ def page(pairs: Sequence[Explained], model: str) -> str:
         f"map of the whole sentence is the mean of its words' maps. “Masked” is the probability of "
         f"a match with what is red faded. Choose a map to enlarge it.</p>"
     )
-    return document("Where words look", [intro, *map(_article, range(len(pairs)), pairs)])
+    return document(pairs[0].heading, [intro, *map(_article, range(len(pairs)), pairs)])
 
 
 def _article(number: int, pair: Explained) -> str:

@@ -81,9 +81,8 @@ def explained(asked: Asked, values: Values) -> str:
     picture = fitted(Image.fromarray(shown.pixels), SIDE)
     pair = Explained(shown.name, values[TEXT], picture, layer, maps)
     words = "".join(_word(pair, number, tile) for number, tile in enumerate(tiles(pair)))
-    does = "Where the model finds words in" if layer is None else "Where words look in"
     return (
-        f"<h2>{does} {escape(brief(shown.name))}</h2>"
+        f"<h2>{pair.heading} in {escape(brief(shown.name))}</h2>"
         f"<p>“{escape(values[TEXT])}” matches with probability {maps.match:.3f}.</p>"
         f'<fieldset class="words" style="--picture: url({picture_address(shown.ref)})">'
         f"<legend>Choose a word to see its map. Red is where {escape(pair.red)}; “masked” is the "
