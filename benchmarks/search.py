@@ -8,6 +8,8 @@ machine stretches the former.
 """
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -79,6 +81,7 @@ def main(
         "candidates": candidates,
         "threads": threads,
         "rounds": rounds,
+        "import_s": imported(),
         **found,
     }
     output.mkdir(parents=True, exist_ok=True)
@@ -124,6 +127,16 @@ def measure(
     }
 
 
+def imported(times: int = 3) -> float:
+    """Seconds in which a fresh Python has `SoftMask`, the median of some times."""
+    taken = []
+    for _ in range(times):
+        start = time.perf_counter()
+        subprocess.run([sys.executable, "-c", "from softmask import SoftMask"], check=True)
+        taken.append(time.perf_counter() - start)
+    return round(median(taken), 3)
+
+
 def write(folder: Path, model: SoftMask, rows: int, chunk: int = 4096) -> None:
     """Write an index of random unit features, and pictures of noise that they are said to be of."""
     pixels = np.random.default_rng(0)
@@ -148,6 +161,7 @@ def report(result: dict[str, Any]) -> str:
     again = result["query_reranked_ms"] - result["query_ms"]
     lines = [
         f"{result['rows']:,} pictures, {result['threads']} threads, {result['machine']}",
+        f"importing SoftMask     {result['import_s']:9.1f} s",
         f"loading the features   {result['load_ms']:9.1f} ms",
         f"a question             {result['query_ms']:9.1f} ms, at most {GOAL:g} wanted: {verdict} "
         f"(CPU {result['query_cpu_ms']:.1f} ms)",

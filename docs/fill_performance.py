@@ -12,7 +12,7 @@ from fill_readme import between
 
 ROOT = Path(__file__).parent.parent
 STEPS = ("step-cpu-small", "step-cpu-full", "step-gpu", "step-gpu-compiled")
-RECORDS = (*STEPS, "scaling")
+RECORDS = (*STEPS, "scaling", "search-cpu")
 MISSING = "not measured"
 HEAD = ["", "ms a step", "samples/s", "MFU", "GiB", "CAM", "update", "waits", "calls", "idle"]
 RATIOS = {
@@ -33,6 +33,7 @@ def filled(page: str, records: Mapping[str, Record]) -> str:
     for name in STEPS:
         page = between(page, name, steps(records.get(name)))
     page = between(page, "goals", goals(records))
+    page = between(page, "search", searching(records.get("search-cpu")))
     page = between(page, "scaling", scaling(records.get("scaling")))
     return between(page, "arithmetic", arithmetic(records.get("scaling")))
 
@@ -178,6 +179,22 @@ def arithmetic(record: Record | None) -> str:
         f"{table(rows)}\nFrom {paper['compute_ms']:.1f} ms of compute ({paper['compute']}) and "
         f"{paper['bytes_reduced'] / 1e6:,.0f} MB of gradients.\n"
     )
+
+
+def searching(record: Record | None) -> str:
+    """Write how long a question to an index takes."""
+    if record is None:
+        return f"Search: {MISSING}.\n"
+    again = record["query_reranked_ms"] - record["query_ms"]
+    rows = [
+        [f"{record['rows']:,} pictures, {record['threads']} threads", ""],
+        ["a question, at most 100 ms wanted", f"{record['query_ms']:,.1f} ms"],
+        ["of it, comparing with every feature", f"{record['compare_ms']:,.1f} ms"],
+        [f"judging the best {record['candidates']} again, more", f"{again:,.0f} ms"],
+        ["loading the features", f"{record['load_ms']:,.1f} ms"],
+        ["`from softmask import SoftMask` in a fresh Python", f"{record['import_s']:.1f} s"],
+    ]
+    return f"{table(rows)}\n{where(record)}"
 
 
 def where(record: Record) -> str:
