@@ -183,7 +183,7 @@ def test_from_official_vqa_to_an_answer_and_the_page(given, pictures, tmp_path):
     finally:
         os.kill(running.process.pid, signal.SIGINT)
         ended = program.finish(running, 30)
-    assert re.findall(r"<li>([^<]*) <meter", page) == names[0][:5]
+    assert re.findall(r"<li><span>([^<]*)</span> <meter", page) == names[0][:5]
     assert ended.err == ""
 
 

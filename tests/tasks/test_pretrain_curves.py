@@ -54,5 +54,5 @@ def test_curves_of_200_steps_are_those_of_plain_passes():
     for name in ("itc", "itm", "mlm", "soft"):
         one, other = (torch.tensor([s[name] for s in t.steps]) for t in (fast, plain))
         torch.testing.assert_close(one, other, rtol=1e-3, atol=0, msg=name)
-        assert one[-8:].mean() < 0.9 * one[:8].mean(), name  # or there was nothing to follow
+        assert one[-8:].mean() < 0.95 * one[:8].mean(), name  # or there was nothing to follow
     assert min(plain.likeness) > 0.999
