@@ -21,6 +21,7 @@ from data_modules.seeds import hash63
 from data_modules.shards import INDEX, _find_local, read_index
 from data_modules.text import TextOptions
 from softmask.errors import InputError
+from softmask.whole import write_text_whole
 
 FORMAT = "softmask-check-1"
 
@@ -66,7 +67,7 @@ def check_shards(
     made = summary(path, len(jobs), found, steps(found.good, ranks, batch_size))
     print(as_text(made))
     if report is not None:
-        report.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+        write_text_whole(report, json.dumps(made, indent=1) + "\n")
         progress.delete()
         print(f"written: {report}")
     if found.problems:

@@ -1,12 +1,12 @@
 """What a long look at data has found so far, on disk: it survives a kill."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from data_modules.ledger import as_line, sync
+from softmask.whole import write_text_whole
 
 
 class Progress:
@@ -28,11 +28,7 @@ class Progress:
             self.done = _read(self.file, first)
         # Written anew: a kill may have cut the last line in two. And a report that cannot be
         # written is found out before the work.
-        partial = self.file.with_name(f"{self.file.name}.{os.getpid()}")
-        with partial.open("w", encoding="utf-8") as file:
-            file.writelines([first, *(as_line(pair) for pair in self.done.items())])
-            sync(file)
-        os.replace(partial, self.file)
+        write_text_whole(self.file, "".join([first, *map(as_line, self.done.items())]))
 
     def add(self, part: str, result: object) -> None:
         """Note a part that is done.

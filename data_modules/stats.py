@@ -21,6 +21,7 @@ from data_modules.shards import Sample, ShardSet
 from data_modules.tally import Tally, TallyJob, tally_job
 from softmask.errors import InputError
 from softmask.tokenizer import load_tokenizer
+from softmask.whole import write_text_whole
 
 CHUNK = 2000  # samples a process counts at a time
 TOP = 20  # words that are listed
@@ -78,9 +79,9 @@ def write_stats(
     print(as_text(report))
     if output is not None:
         text = json.dumps(report, indent=1, ensure_ascii=False) + "\n"
-        (output / "stats.json").write_text(text, encoding="utf-8")
+        write_text_whole(output / "stats.json", text)
         shown = [_picture(shards, position) for position in _spread(len(shards), pictures)]
-        (output / "stats.html").write_text(page(report, shown), encoding="utf-8")
+        write_text_whole(output / "stats.html", page(report, shown))
         progress.delete()
         print(f"written: {output / 'stats.json'}, {output / 'stats.html'}")
 

@@ -59,6 +59,7 @@ DATA_SEES = (
     "softmask.pictures",
     "softmask.stop_words",
     "softmask.tokenizer",
+    "softmask.whole",
 )
 
 

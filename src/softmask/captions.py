@@ -139,10 +139,10 @@ class Captions:
         if not isinstance(text, str):
             return False
         whole = normalise(text, len(text) + 1, self.options.punctuation)
-        if len(whole) <= self._room:  # no word is shorter than a letter
-            return False
-        longer = whole.count(" ") >= self.options.max_words
-        return longer or len(self._encode(whole).ids) > self._room
+        if whole.count(" ") >= self.options.max_words:
+            return True
+        # Most texts are so short that none of their letters could be left out.
+        return len(whole) > self._room and len(self._encode(whole).ids) > self._room
 
     def _warn(self, cut: Sequence[str], of: int) -> None:
         if cut:

@@ -77,6 +77,13 @@ def test_words_are_counted_after_punctuation_is_gone():
     assert text(max_words=3, punctuation="albef").normalise("a-b-c-d") == "a b c"
 
 
+def test_texts_that_are_cut_are_told_by_words_and_by_tokens():
+    few_words = Captions(load_tokenizer(), CaptionOptions(max_words=3, max_tokens=40))
+    assert [few_words.is_cut(text) for text in ("a b c", "a b c d", " a  b c ")] == [0, 1, 0]
+    few_tokens = Captions(load_tokenizer(), CaptionOptions(max_tokens=4))
+    assert [few_tokens.is_cut(text) for text in ("a b c", "a b c d", "unaffable")] == [0, 1, 0]
+
+
 @pytest.mark.parametrize("letters", ["abc ,.-/!?'", 'x #:;~*()"', "\u00e4\u4e00.,\u3002 -"])
 def test_albefs_punctuation_is_its_definition(letters):
     rng = np.random.default_rng(0)
