@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from torch.nn import functional
 
-from softmask.explain import explain
+from softmask.explain import explain_words
 from softmask.nn import Matcher
 from softmask.panels import SIDE, Row, panel
 from softmask.saliency import soft_mask
@@ -21,13 +22,13 @@ def parts():
     image = torch.randint(0, 256, (2, 3, *(16 * n for n in backbone.image.grid)), dtype=torch.uint8)
     ids = torch.randint(5, tiny.VOCAB, (2, 4))
     mask = torch.tensor([[True] * 4, [True, True, True, False]])
-    words = torch.tensor([[1, 3], [2, 1]])
-    return backbone, matcher, {"image": image, "input_ids": ids, "mask": mask, "words": words}
+    pieces = functional.one_hot(torch.tensor([[1, 3], [2, 1]]), 4).bool()
+    return backbone, matcher, {"image": image, "input_ids": ids, "mask": mask, "pieces": pieces}
 
 
 def test_masked_match_is_that_of_faded_features(parts):
     backbone, matcher, given = parts
-    found = explain(backbone, matcher, LAYER, **given)
+    found = explain_words(backbone, matcher, LAYER, **given)
     assert found.maps.min() >= 0
     assert found.maps.max() == 1
     with torch.no_grad():
@@ -43,9 +44,9 @@ def test_masked_match_is_that_of_faded_features(parts):
 
 def test_maps_work_in_inference_mode(parts):
     backbone, matcher, given = parts
-    plain = explain(backbone, matcher, LAYER, **given)
+    plain = explain_words(backbone, matcher, LAYER, **given)
     with torch.inference_mode():
-        inside = explain(backbone, matcher, LAYER, **{k: v.clone() for k, v in given.items()})
+        inside = explain_words(backbone, matcher, LAYER, **{k: v.clone() for k, v in given.items()})
     for a, b in zip(plain, inside, strict=True):
         torch.testing.assert_close(a, b)
 

@@ -60,7 +60,7 @@ def test_scores_and_features_are_the_tasks(model, fitted, pictures, tmp_path):
 def test_explain_is_the_tasks_word_by_word(model, fitted, pictures, tmp_path):
     task = load_task(fitted, "last")
     given = batch(pictures[:1], TEXTS[:1], tmp_path)  # each word one piece
-    words = torch.arange(1, given["input_ids"].shape[1])
+    words = torch.eye(given["input_ids"].shape[1], dtype=torch.bool)[1:]
     expected = task.explain(given, words[None])
     found = model.explain(pictures[0], TEXTS[0])
     assert found.words == TEXTS[0].split()

@@ -5,6 +5,7 @@ import math
 import pytest
 import tiny
 import torch
+import training
 from torch import nn
 
 from softmask.errors import InputError
@@ -80,6 +81,34 @@ def test_schedule_without_warm_up_starts_at_the_peak():
 def test_run_shorter_than_its_warm_up_only_warms_up():
     assert [OPTIM.factor(s, 5) for s in range(5)] == [OPTIM.factor(s, TOTAL) for s in range(5)]
     assert all(0 < OPTIM.factor(s, 5) <= 1 for s in range(20))
+
+
+# ALBEF's learning rates of COCO retrieval (5 epochs) and VQA (8), as its scheduler gives them.
+EPOCHS = {
+    5: (1e-5, [10, 9.14, 6.89, 4.11, 1.86]),
+    8: (2e-5, [20, 19.3, 17.2, 14.1, 10.5, 6.9, 3.8, 1.7]),
+}
+
+
+@pytest.mark.parametrize("epochs", EPOCHS)
+@pytest.mark.parametrize("warmup_steps", [0, 30, 100])
+def test_schedule_by_epoch_is_albefs(epochs, warmup_steps):
+    lr, expected = EPOCHS[epochs]
+    optim = Optim(lr=lr, min_lr=1e-6, warmup_lr=0, warmup_steps=warmup_steps, falls="epoch")
+    rates = [lr * optim.factor(step, 40 * epochs, 40) for step in range(40 * epochs)]
+    for epoch, rate in enumerate(expected):
+        first = min(warmup_steps, 40) if epoch == 0 else 0
+        for step in range(first, 40):
+            assert rates[40 * epoch + step] == pytest.approx(rate * 1e-6, abs=5.1e-8)
+    for step in range(min(warmup_steps, 40)):
+        assert rates[step] == pytest.approx(lr * step / warmup_steps)
+
+
+def test_a_run_that_ends_within_an_epoch_falls_as_if_it_ended_with_it():
+    optim = Optim(lr=1.0, min_lr=0.0, warmup_steps=0, falls="epoch")
+    for step, share in ((0, 1), (9, 1), (10, 0.75), (19, 0.75), (20, 0.25), (24, 0.25)):
+        assert optim.factor(step, 25, 10) == pytest.approx(share)
+    assert optim.factor(24, 25) == 1  # no end of an epoch is known
 
 
 def test_built_optimizer_follows_the_schedule_in_both_groups():
@@ -178,3 +207,21 @@ def test_layers_learn_alike_unless_told():
 def test_layer_decay_out_of_range_is_refused(value):
     with pytest.raises(InputError, match=r"optim\.layer_decay"):
         Optim(layer_decay=value)
+
+
+class Watched(training.Recorded):
+    """Keeps each optimiser step's learning rate."""
+
+    def on_before_optimizer_step(self, optimizer):
+        self.rates.append(optimizer.param_groups[0]["lr"])
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_a_run_knows_its_epochs(accumulate):
+    optim = Optim(lr=1e-3, min_lr=0.0, warmup_steps=0, falls="epoch")
+    task = Watched(training.backbone(), optim=optim)
+    task.rates = []
+    made = training.trainer(max_steps=-1, max_epochs=2, accumulate_grad_batches=accumulate)
+    made.fit(task, datamodule=training.Given([training.batch()] * 4))
+    steps = 4 // accumulate
+    assert task.rates == pytest.approx([1e-3] * steps + [5e-4] * steps)

@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from softmask.backbone import Backbone
 from softmask.errors import InputError
@@ -122,42 +121,6 @@ def look(
     return Looked(match_maps(backbone, matcher, early, mask, keys, layer).cam, states, keys)
 
 
-def explain(
-    backbone: Backbone,
-    matcher: Matcher,
-    layer: int,
-    *,
-    image: Tensor,
-    input_ids: Tensor,
-    mask: Tensor,
-    words: Tensor,
-    by_max: bool = False,
-) -> Explained:
-    """Map chosen tokens and match the pictures with and without what they saw.
-
-    Args:
-        backbone: encodes and fuses.
-        matcher: judges.
-        layer: fusion layer whose cross-attention is mapped.
-        image: (B, 3, H, W), as the image encoder reads it.
-        input_ids: (B, L).
-        mask: True on words, (B, L).
-        words: token positions, (B, S).
-        by_max: normalise maps by their largest value instead of min-max.
-    """
-    pieces = F.one_hot(words, input_ids.shape[1]).bool()
-    return explain_words(
-        backbone,
-        matcher,
-        layer,
-        image=image,
-        input_ids=input_ids,
-        mask=mask,
-        pieces=pieces,
-        by_max=by_max,
-    )
-
-
 @torch.inference_mode(False)
 @torch.no_grad()
 def explain_words(
@@ -171,7 +134,9 @@ def explain_words(
     pieces: Tensor,
     by_max: bool = False,
 ) -> Explained:
-    """`explain` for words of several tokens each: their maps are averaged, then normalised.
+    """Map chosen words and match the pictures with and without what they saw.
+
+    Maps of a word's several tokens are averaged, then normalised.
 
     Args:
         backbone: encodes and fuses.

@@ -18,6 +18,8 @@ FUSED_ON = {"cpu", "cuda"}
 KINDS = ("scalars", "vectors", "matrices")
 """Parameters by their number of dimensions; matrices and larger are one kind."""
 
+Falls = Literal["step", "epoch"]
+"""When the cosine moves."""
 Part = Literal["image", "text", "fusion"]
 """An encoder of the backbone."""
 Stack = Sequence[Sequence[nn.Parameter]]
@@ -42,6 +44,9 @@ class Optim:
             0 (BEiT, arXiv 2106.08254): the ViT counts its own layers, BERT those of text and fusion
             together. What is no layer of the backbone's learns at `lr`. 1 is ALBEF.
         freeze: encoders that stay as they are: no gradient, no dropout, not in the optimiser.
+        falls: with every "step", the cosine beginning after warm-up; or as in ALBEF once an
+            "epoch", to what the cosine of the whole run is where the epoch begins. Warm-up is then
+            over with the first epoch, finished or not.
     """
 
     lr: float = 1e-4
@@ -54,6 +59,7 @@ class Optim:
     scalar_lr: float = 1.0
     layer_decay: float = 1.0
     freeze: tuple[Part, ...] = ()
+    falls: Falls = "step"
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
@@ -71,6 +77,7 @@ class Optim:
         module: nn.Module,
         total_steps: int,
         *,
+        epoch_steps: float = inf,
         fused: bool = True,
         stacks: Iterable[Stack] = (),
     ) -> tuple[AdamW, LambdaLR]:
@@ -79,6 +86,7 @@ class Optim:
         Args:
             module: whose trainable parameters.
             total_steps: of the run.
+            epoch_steps: of an epoch.
             fused: one kernel for the step where the device has one, as CPU and CUDA do.
             stacks: layers that `layer_decay` counts.
         """
@@ -93,16 +101,22 @@ class Optim:
             eps=self.eps,
             fused=fused and places <= FUSED_ON,
         )
-        return optimizer, LambdaLR(optimizer, lambda step: self.factor(step, total_steps))
+        return optimizer, LambdaLR(
+            optimizer, lambda step: self.factor(step, total_steps, epoch_steps)
+        )
 
-    def factor(self, step: int, total_steps: int) -> float:
+    def factor(self, step: int, total_steps: int, epoch_steps: float = inf) -> float:
         """Learning rate at `step` of a run of `total_steps`, as a share of `lr`."""
-        if step < self.warmup_steps:
+        by_epoch = self.falls == "epoch"
+        if step < (min(self.warmup_steps, epoch_steps) if by_epoch else self.warmup_steps):
             return (
                 self.warmup_lr + (self.lr - self.warmup_lr) * step / self.warmup_steps
             ) / self.lr
-        rest = max(total_steps - self.warmup_steps, 1)
-        cosine = (1 + math.cos(math.pi * min((step - self.warmup_steps) / rest, 1.0))) / 2
+        if by_epoch:
+            part = step // epoch_steps / max(math.ceil(total_steps / epoch_steps), 1)
+        else:
+            part = (step - self.warmup_steps) / max(total_steps - self.warmup_steps, 1)
+        cosine = (1 + math.cos(math.pi * min(part, 1.0))) / 2
         return (self.min_lr + (self.lr - self.min_lr) * cosine) / self.lr
 
 

@@ -30,6 +30,7 @@ class Row(NamedTuple):
     patches: Tensor  # (rows, columns) in 0..1
     plain: float  # match probability of the picture
     masked: float  # match probability of the masked picture
+    hidden: Tensor | None = None  # (rows, columns) in 0..1, a map by hiding
 
 
 class Grounded(NamedTuple):
@@ -53,15 +54,18 @@ class _Line(NamedTuple):
 
 
 def panel(rows: Sequence[Row]) -> Pixels:
-    """Draw soft masks, samples below each other.
+    """Draw soft masks, samples below each other; maps by hiding beside them where rows have them.
 
     Args:
-        rows: at least one.
+        rows: at least one, all with a map by hiding or none.
 
     Returns:
         (height, width, 3).
     """
-    return _sheet(("picture", "where the word looks", "softly masked"), [*map(_soft_line, rows)])
+    titles = ["picture", "where the word looks", "softly masked"]
+    if rows[0].hidden is not None:
+        titles.append("where hiding costs it")
+    return _sheet(titles, [*map(_soft_line, rows)])
 
 
 def grounding_panel(rows: Sequence[Grounded]) -> Pixels:
@@ -98,7 +102,10 @@ def _soft_line(row: Row) -> _Line:
     picture, heat = _square(row.image), _enlarge(row.patches)
     words = ((row.before, INK), (row.word, RED), (row.after, INK))
     note = f"match {row.plain:.2f}, masked {row.masked:.2f}"
-    return _Line((picture, _overlay(picture, heat), _fade(picture, heat)), words, note)
+    shown = [picture, _overlay(picture, heat), _fade(picture, heat)]
+    if row.hidden is not None:
+        shown.append(_overlay(picture, _enlarge(row.hidden)))
+    return _Line(tuple(shown), words, note)
 
 
 def _grounded_line(row: Grounded) -> _Line:

@@ -23,6 +23,12 @@ def names_something(word: str) -> bool:
     return word.lower() not in STOP_WORDS and any(letter.isalnum() for letter in word)
 
 
+def naming(words: Sequence[str]) -> list[int]:
+    """Places of the words that name something, or all places where none does."""
+    found = [at for at, word in enumerate(words) if names_something(word)]
+    return found or list(range(len(words)))
+
+
 def phrase_to(words: Sequence[str], at: int) -> str:
     """The phrase that ends with a word: with what names something right before it, and its article.
 

@@ -7,6 +7,7 @@ import training
 from lightning.pytorch.strategies import ModelParallelStrategy
 from test_ranks_pretrain import MODES, ROWS, STEPS, WORLD, Halves, assert_close
 from torch.distributed.tensor import DTensor
+from torch.nn import functional
 
 from softmask.errors import InputError
 from softmask.nn.sharded import whole
@@ -72,7 +73,8 @@ def apart(world, rank):
 
 
 def explained(task, given):
-    return task.eval().explain(given, given["words"]).maps
+    pieces = functional.one_hot(given["words"], given["input_ids"].shape[1]).bool()
+    return task.eval().explain(given, pieces).maps
 
 
 def refused(world):

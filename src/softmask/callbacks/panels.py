@@ -3,17 +3,17 @@
 from typing import cast
 
 import lightning.pytorch as L
-import torch
 from torch import Tensor
 
-from softmask.batch import CaptionedBatch, GroundingBatch, ImageTextBatch
+from softmask.batch import CaptionedBatch, GroundingBatch, PairBatch
 from softmask.callbacks.drawing import Drawing, Shown
+from softmask.callbacks.looks import soft_rows
 from softmask.captioned import first_captions
+from softmask.captions import CaptionOptions, Captions
 from softmask.grounding import best_box, enlarge
 from softmask.metrics import box_iou, peak
 from softmask.panels import (
     Grounded,
-    Row,
     grounding_panel,
     panel,
     said_of_boxes,
@@ -25,9 +25,19 @@ from softmask.tokenizer import load_tokenizer
 
 
 class SoftMaskPanels(Drawing):
-    """Draws the soft masks of pretraining: `soft_mask.png`."""
+    """Draws the soft masks of pretraining: `soft_mask.png`.
+
+    Args:
+        samples: how many; the same ones every time. 0 draws none.
+        hiding: draw also where hiding a part of the picture costs the word its match, which takes a
+            pass of the fusion encoder for each sample and patch; see `occlusion_maps`.
+    """
 
     name = "soft_mask"
+
+    def __init__(self, samples: int = 4, hiding: bool = False) -> None:
+        super().__init__(samples)
+        self.hiding = hiding
 
     def draws(self, task: L.LightningModule) -> bool:
         """Pretraining's."""
@@ -36,7 +46,10 @@ class SoftMaskPanels(Drawing):
     def draw(self, trainer: L.Trainer, task: PretrainTask, batch: CaptionedBatch) -> Shown:
         """Draw one word of each sample."""
         text = trainer.datamodule.text  # type: ignore[attr-defined]
-        rows = _rows(task, _first(batch, self.samples), text.tokenizer)
+        options = CaptionOptions(text.max_words, text.max_tokens, text.sep, text.punctuation)
+        captions = Captions(load_tokenizer(text.tokenizer), options)
+        pairs = _first(batch, self.samples)
+        rows = soft_rows(task, pairs, captions, hiding=self.hiding)
         return Shown(panel(rows), said_of_masks(rows))
 
 
@@ -72,37 +85,8 @@ def _grounded(task: GroundingTask, batch: GroundingBatch, row: int, patches: Ten
     )
 
 
-def _first(batch: CaptionedBatch, count: int) -> ImageTextBatch:
+def _first(batch: CaptionedBatch, count: int) -> PairBatch:
     """The first images, each with its first caption."""
     pairs = first_captions(batch)
     first = {name: rows[:count] for name, rows in pairs.items()}  # type: ignore[index]
-    return cast(ImageTextBatch, first)
-
-
-def _rows(task: PretrainTask, batch: ImageTextBatch, tokenizer: str) -> list[Row]:
-    """One word a sample, another one in each, the same in every drawing."""
-    lengths = batch["attention_mask"].sum(dim=1)
-    words = 1 + batch["position"] % (lengths - 1).clamp_min(1)
-    explained = task.explain(batch, words[:, None])
-    pieces = load_tokenizer(tokenizer)
-    rows = []
-    for i, (word, length) in enumerate(zip(words.tolist(), lengths.tolist(), strict=True)):
-        tokens = batch["input_ids"][i].tolist()
-        parts = (tokens[1:word], [tokens[word]], tokens[word + 1 : length])
-        before, chosen, after = (str(pieces.decode(part)) for part in parts)
-        rows.append(
-            Row(
-                batch["image"][i].permute(1, 2, 0).cpu().numpy(),
-                before,
-                chosen,
-                after,
-                _grid(task, explained.maps[i, 0]),
-                float(explained.plain[i]),
-                float(explained.masked[i, 0]),
-            )
-        )
-    return rows
-
-
-def _grid(task: PretrainTask, patches: Tensor) -> Tensor:
-    return torch.unflatten(patches, 0, task.backbone.image.grid)
+    return cast(PairBatch, first)

@@ -1,5 +1,6 @@
 """What every task shares: the backbone, the optimiser, starting weights, gathering, guarding."""
 
+import math
 import os
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -151,7 +152,7 @@ class TaskModule(L.LightningModule):
         return "\n".join([f"{type(self).__name__} on {corpus}:", *cells])
 
     def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine over the whole run, stepped every batch."""
+        """AdamW with warm-up and cosine over the whole run, asked every batch."""
         trainer = self.trainer
         # Lightning does not clip under a fused optimiser in mixed precision: it stops the run. And
         # with a loss scaler the fused one unscales in its step, after the norm was looked at.
@@ -159,7 +160,8 @@ class TaskModule(L.LightningModule):
         looks = trainer.gradient_clip_val or self._scaled()
         optimizer, schedule = self.optim.build(
             self,
-            int(trainer.estimated_stepping_batches),
+            int(trainer.estimated_stepping_batches),  # first: it sets up the data
+            epoch_steps=math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches),
             fused=not (mixed and looks),
             stacks=self.backbone.stacks(),
         )

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from softmask.backbone import Backbone
 from softmask.batch import ImageTextBatch, WordBatch
 from softmask.errors import InputError
-from softmask.explain import Explained, explain, match_maps
+from softmask.explain import Explained, explain_words, match_maps
 from softmask.losses import itm, match_accuracy, match_labels
 from softmask.nn import ImageKeys, interleave, regroup
 from softmask.optim import Optim
@@ -97,16 +97,21 @@ class SoftMaskTask(ContrastTask):
         """
         return match_maps(self.backbone, self.matcher, early, mask, keys, self.soft_mask.layer)
 
-    def explain(self, batch: ImageTextBatch, words: Tensor) -> Explained:
-        """Map chosen words (B, S) of a batch, and match with and without what they saw."""
-        return explain(
+    def explain(self, batch: ImageTextBatch, pieces: Tensor) -> Explained:
+        """Map words of a batch, and match with and without what they saw.
+
+        Args:
+            batch: B pairs.
+            pieces: True on the tokens of each chosen word, (B, S, L).
+        """
+        return explain_words(
             self.backbone,
             self.matcher,
             self.soft_mask.layer,
             image=batch["image"],
             input_ids=batch["input_ids"],
             mask=batch["attention_mask"],
-            words=words,
+            pieces=pieces,
             by_max=self.soft_mask.by_max,
         )
 

@@ -1,0 +1,82 @@
+"""Rows of the panels of soft masks: which word, and its maps as the model itself gives them."""
+
+import numpy as np
+import pytest
+import torch
+from fake import draw
+from PIL import Image
+
+from data_modules.captioned import MakePairs
+from data_modules.pictured import Reader
+from data_modules.shards import Sample
+from data_modules.text import Text, TextOptions
+from softmask import SoftMask
+from softmask.callbacks.looks import soft_rows
+from softmask.panels import SIDE, Row, panel
+from softmask.tasks import load_task
+
+TEXTS = [
+    "a red square on the left of a blue ground",
+    "two xylophones of yellow",
+    "red square on unbelievableness",
+    "of the",
+]
+CHOSEN = [
+    ("a", "red", "square on the left of a blue ground"),  # the first that names something
+    ("two", "xylophones", "of yellow"),  # the second
+    ("red square on", "unbelievableness", ""),  # the third, of several pieces
+    ("of", "the", ""),  # none does: all count
+]
+
+
+@pytest.fixture(scope="module")
+def model(fitted):
+    return SoftMask.from_pretrained(fitted, checkpoint="last")
+
+
+@pytest.fixture(scope="module")
+def pictures():
+    return [draw("red", "square", "left", "blue", 40 + 10 * n) for n in range(len(TEXTS))]
+
+
+@pytest.fixture(scope="module")
+def pairs(pictures, tmp_path_factory):
+    folder, samples = tmp_path_factory.mktemp("pairs"), []
+    for number, (picture, text) in enumerate(zip(pictures, TEXTS, strict=True)):
+        path = folder / f"{number}.png"
+        Image.fromarray(picture).save(path)
+        columns = {"png": path.read_bytes(), "txt": text.encode()}
+        samples.append(Sample(number, "here", str(number), columns))
+    return MakePairs(Reader(Text(TextOptions(punctuation="albef")), 32))(samples, 0)
+
+
+def test_each_row_is_the_next_word_that_names_something(model, fitted, pairs):
+    rows = soft_rows(load_task(fitted, "last"), pairs, model.captions, hiding=False)
+    assert [row[1:4] for row in rows] == CHOSEN
+    assert all(row.hidden is None for row in rows)
+
+
+def test_maps_are_those_of_the_model(model, fitted, pairs, pictures):
+    rows = soft_rows(load_task(fitted, "last"), pairs, model.captions, hiding=True)
+    for row, text, picture in zip(rows, TEXTS, pictures, strict=True):
+        at = len(row.before.split())
+        looked = model.explain(picture, text)
+        hidden = model.explain(picture, text, by="hiding")
+        torch.testing.assert_close(row.patches, looked.maps[at])
+        torch.testing.assert_close(row.hidden, hidden.maps[at])
+        assert row.plain == pytest.approx(looked.match, rel=1e-5)
+        assert row.masked == pytest.approx(float(looked.masked[at]), rel=1e-5)
+
+
+def test_a_panel_shows_maps_by_hiding_where_there_are_any():
+    image = np.full((8, 8, 3), 200, dtype=np.uint8)
+    looked, hidden = torch.tensor([[1.0, 0], [0, 0]]), torch.tensor([[0, 0], [0, 1.0]])
+    drawn = panel([Row(image, "a", "red", "thing", looked, 0.9, 0.4, hidden)]).astype(int)
+    plain = panel([Row(image, "a", "red", "thing", looked, 0.9, 0.4)])
+    assert drawn.shape[1] == plain.shape[1] + SIDE + 12
+    assert (drawn[34 : 34 + SIDE, : plain.shape[1] - 12] == plain[34 : 34 + SIDE, :-12]).all()
+    left = 12 + 3 * (SIDE + 12)
+    red, _, blue = drawn[34 + SIDE - 8, left + SIDE - 8]
+    assert red - blue > 50
+    red, _, blue = drawn[34 + 8, left + 8]
+    assert abs(red - blue) < 5
