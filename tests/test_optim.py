@@ -12,6 +12,7 @@ from softmask.errors import InputError
 from softmask.momentum import Momentum
 from softmask.nn import WordHead
 from softmask.optim import Optim, parameter_groups
+from softmask.tasks import SoftMasking
 
 OPTIM = Optim(lr=1e-3, weight_decay=0.1, warmup_steps=10, warmup_lr=1e-5, min_lr=1e-4)
 TOTAL = 50
@@ -216,12 +217,14 @@ class Watched(training.Recorded):
         self.rates.append(optimizer.param_groups[0]["lr"])
 
 
+@pytest.mark.parametrize("length", [{"max_epochs": 2, "max_steps": -1}, {"max_epochs": -1}])
 @pytest.mark.parametrize("accumulate", [1, 2])
-def test_a_run_knows_its_epochs(accumulate):
+def test_a_run_knows_its_epochs(accumulate, length):
     optim = Optim(lr=1e-3, min_lr=0.0, warmup_steps=0, falls="epoch")
-    task = Watched(training.backbone(), optim=optim)
+    task = Watched(training.backbone(), optim, soft_mask=SoftMasking(layer=1))
     task.rates = []
-    made = training.trainer(max_steps=-1, max_epochs=2, accumulate_grad_batches=accumulate)
-    made.fit(task, datamodule=training.Given([training.batch()] * 4))
     steps = 4 // accumulate
+    options = {"max_steps": 2 * steps, "accumulate_grad_batches": accumulate, **length}
+    made = training.trainer(**options)
+    made.fit(task, datamodule=training.Given([training.batch()] * 4))
     assert task.rates == pytest.approx([1e-3] * steps + [5e-4] * steps)

@@ -160,8 +160,8 @@ class TaskModule(L.LightningModule):
         looks = trainer.gradient_clip_val or self._scaled()
         optimizer, schedule = self.optim.build(
             self,
-            int(trainer.estimated_stepping_batches),  # first: it sets up the data
-            epoch_steps=math.ceil(trainer.num_training_batches / trainer.accumulate_grad_batches),
+            int(trainer.estimated_stepping_batches),
+            epoch_steps=self._epoch_steps(),
             fused=not (mixed and looks),
             stacks=self.backbone.stacks(),
         )
@@ -169,6 +169,15 @@ class TaskModule(L.LightningModule):
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "lr"},
         }
+
+    def _epoch_steps(self) -> float:
+        """Steps of an epoch, where the learning rate asks for them."""
+        if self.optim.falls != "epoch":
+            return math.inf
+        trainer = self.trainer
+        trainer.fit_loop.setup_data()  # a run that counts steps has not looked at its data yet
+        batches = trainer.num_training_batches / trainer.accumulate_grad_batches
+        return math.ceil(batches) if math.isfinite(batches) else math.inf
 
     def gather(self, rows: Tensor) -> Tensor:
         """Rows of all ranks in rank order, without gradient: (B, ...) to (W B, ...)."""
