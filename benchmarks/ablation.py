@@ -44,7 +44,7 @@ class Corpus:
 
 
 CORPORA = {
-    "emoji": Corpus(("demo",), Path("data/emoji"), 630),
+    "emoji": Corpus(("demo", "ablation/data/emoji"), Path("data/emoji"), 630),
     "scenes": Corpus(("pretrain", "demo/scenes", "demo/pretrain"), Path("data/scenes/pairs"), 3000),
     "photos": Corpus(("demo", "ablation/data/photos"), Path("data/photos"), 1000),
 }

@@ -11,7 +11,7 @@ from data_modules.pictured import Reader
 from data_modules.shards import Sample
 from data_modules.text import Text, TextOptions
 from softmask import SoftMask
-from softmask.callbacks.looks import soft_rows
+from softmask.callbacks.looks import mark, soft_rows
 from softmask.panels import SIDE, Row, panel
 from softmask.tasks import load_task
 
@@ -51,14 +51,32 @@ def pairs(pictures, tmp_path_factory):
 
 
 def test_each_row_is_the_next_word_that_names_something(model, fitted, pairs):
-    rows = soft_rows(load_task(fitted, "last"), pairs, model.captions, hiding=False)
+    marked = mark(pairs, model.captions, 9)
+    rows = soft_rows(load_task(fitted, "last"), pairs, model.captions, marked, hiding=False)
     assert [row[1:4] for row in rows] == CHOSEN
     assert all(row.hidden is None for row in rows)
 
 
+@pytest.mark.parametrize(
+    ("wanted", "samples", "expected"),
+    [
+        (["blue", "square"], 2, [(0, "blue"), (2, "square")]),  # each word in a pair of its own
+        (["yellow", "green"], 3, [(1, "yellow"), (0, "red"), (2, "unbelievableness")]),
+        (["red", "two", "the"], 1, [(0, "red")]),
+        ([], 0, []),
+    ],
+)
+def test_wanted_words_come_first(model, pairs, wanted, samples, expected):
+    marked = mark(pairs, model.captions, samples, wanted)
+    assert [(row, words[at]) for row, words, at in marked] == expected
+
+
 def test_maps_are_those_of_the_model(model, fitted, pairs, pictures):
-    rows = soft_rows(load_task(fitted, "last"), pairs, model.captions, hiding=True)
-    for row, text, picture in zip(rows, TEXTS, pictures, strict=True):
+    order = [2, 0, 3]
+    marked = [chosen for row in order for chosen in mark(pairs, model.captions, 9)[row : row + 1]]
+    rows = soft_rows(load_task(fitted, "last"), pairs, model.captions, marked, hiding=True)
+    for row, pair in zip(rows, order, strict=True):
+        text, picture = TEXTS[pair], pictures[pair]
         at = len(row.before.split())
         looked = model.explain(picture, text)
         hidden = model.explain(picture, text, by="hiding")

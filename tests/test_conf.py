@@ -159,6 +159,15 @@ def test_backbone_is_what_its_file_says_and_works(name, corpus, tmp_path):
     assert len(backbone.fusion.layers) == told["fusion"]["layers"]
 
 
+@pytest.mark.parametrize("name", names("backbone"))
+def test_a_size_after_another_leaves_nothing_of_it(name, corpus, tmp_path):
+    args = program.arguments("fit", corpus, tmp_path)[:5]
+    size, other = (str(program.CONF / "backbone" / f"{part}.yaml") for part in (name, "local"))
+    flag = "--model.init_args.backbone"
+    after = merged([*args, flag, other, flag, size])["model"]["init_args"]["backbone"]
+    assert after == merged([*args, flag, size])["model"]["init_args"]["backbone"]
+
+
 def build(values: dict) -> Backbone:
     parser = ArgumentParser()
     parser.add_argument("--backbone", type=Backbone)

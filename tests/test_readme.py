@@ -84,7 +84,7 @@ def test_the_recorded_tasks_are_of_these_recipes():
 def test_the_recorded_run_is_of_this_recipe():
     report = json.loads((ROOT / "docs/results/demo/report.json").read_text())
     recipe = yaml.safe_load((ROOT / "conf/demo.yaml").read_text())
-    sizes = yaml.safe_load((ROOT / "conf/backbone/tiny.yaml").read_text())
+    sizes = yaml.safe_load((ROOT / "conf/backbone/local.yaml").read_text())
     backbone = Backbone(
         ImageEncoder(**sizes.pop("image"), image_size=64),
         TextEncoder(**sizes.pop("text")),

@@ -1,13 +1,16 @@
-"""A word of each pair, and where it looks, as rows of a panel.
+"""Words of pairs, and where they look, as rows of a panel.
 
 B pairs, L tokens, P = rows x columns patches.
 """
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
 
 from softmask.batch import PairBatch
-from softmask.captions import Captions, Word
+from softmask.captions import Captions
 from softmask.explain import hide_words
 from softmask.explaining import pieces_of
 from softmask.panels import Row
@@ -15,37 +18,43 @@ from softmask.stop_words import naming, phrase_to
 from softmask.tasks import PretrainTask
 
 
+class Marked(NamedTuple):
+    """A word of a pair."""
+
+    row: int  # of the batch
+    words: list[str]  # of the caption
+    at: int  # place among them
+
+
 def soft_rows(
-    task: PretrainTask, batch: PairBatch, captions: Captions, *, hiding: bool
+    task: PretrainTask, batch: PairBatch, captions: Captions, marked: Sequence[Marked], hiding: bool
 ) -> list[Row]:
-    """Map one word of each pair that names something, another one in each, always the same.
+    """Map words of pairs as training does, and by hiding.
 
     Args:
         task: maps by Grad-CAM in the layer that its soft masks are made of.
         batch: B pairs.
         captions: cuts captions as the batch's were.
+        marked: the words, each of another pair.
         hiding: map by hiding too; see `hide_words`.
 
     Returns:
-        B rows.
+        One for each word.
     """
-    words = [captions.words(text) for text in batch["caption"]]
-    places = batch["position"].tolist()
-    at = [_choose(said, place) for said, place in zip(words, places, strict=True)]
-    mask = batch["attention_mask"]
-    chosen = [said[place] for said, place in zip(words, at, strict=True)]
-    pieces = pieces_of(chosen, mask.shape[1])[:, None].to(mask.device)
-    found = task.explain(batch, pieces)
+    pairs = _rows_of(batch, [chosen.row for chosen in marked])
+    mask = pairs["attention_mask"]
+    places = zip(pairs["caption"], marked, strict=True)
+    spans = [captions.words(text)[chosen.at] for text, chosen in places]
+    found = task.explain(pairs, pieces_of(spans, mask.shape[1])[:, None].to(mask.device))
     rows = []
-    for row, (said, place) in enumerate(zip(words, at, strict=True)):
-        texts = [word.text for word in said]
-        hidden = _hidden(task, batch, row, phrase_to(texts, place), captions) if hiding else None
+    for row, (_, words, at) in enumerate(marked):
+        hidden = _hidden(task, pairs, row, phrase_to(words, at), captions) if hiding else None
         rows.append(
             Row(
-                batch["image"][row].permute(1, 2, 0).cpu().numpy(),
-                " ".join(texts[:place]),
-                texts[place],
-                " ".join(texts[place + 1 :]),
+                pairs["image"][row].permute(1, 2, 0).cpu().numpy(),
+                " ".join(words[:at]),
+                words[at],
+                " ".join(words[at + 1 :]),
                 _grid(task, found.maps[row, 0]),
                 float(found.plain[row]),
                 float(found.masked[row, 0]),
@@ -55,9 +64,36 @@ def soft_rows(
     return rows
 
 
-def _choose(words: list[Word], place: int) -> int:
-    naming_words = naming([word.text for word in words])
-    return naming_words[place % len(naming_words)]
+def mark(
+    batch: PairBatch, captions: Captions, samples: int, wanted: Sequence[str] = ()
+) -> list[Marked]:
+    """Choose pairs and a word of each, from equal batches the same.
+
+    Args:
+        batch: B pairs.
+        captions: cuts captions as the batch's were.
+        samples: how many pairs at most.
+        wanted: words to mark, each in the first pair that has it. Other pairs follow in order,
+            and of each the next word that names something.
+    """
+    texts = [[word.text for word in captions.words(text)] for text in batch["caption"]]
+    marked: dict[int, Marked] = {}
+    for word in wanted:
+        has = (row for row, said in enumerate(texts) if word in said and row not in marked)
+        if (row := next(has, None)) is not None:
+            marked[row] = Marked(row, texts[row], texts[row].index(word))
+    for row, (words, place) in enumerate(zip(texts, batch["position"].tolist(), strict=True)):
+        names = naming(words)
+        marked.setdefault(row, Marked(row, words, names[place % len(names)]))
+    return list(marked.values())[:samples]
+
+
+def _rows_of(batch: PairBatch, rows: list[int]) -> PairBatch:
+    chosen = {
+        name: value[rows] if isinstance(value, Tensor) else [value[row] for row in rows]  # type: ignore[index]
+        for name, value in batch.items()
+    }
+    return cast(PairBatch, chosen)
 
 
 def _hidden(

@@ -1,13 +1,13 @@
 """Soft masks, and where expressions look, as pictures while training goes on."""
 
-from typing import cast
+from collections.abc import Sequence
 
 import lightning.pytorch as L
 from torch import Tensor
 
-from softmask.batch import CaptionedBatch, GroundingBatch, PairBatch
+from softmask.batch import CaptionedBatch, GroundingBatch
 from softmask.callbacks.drawing import Drawing, Shown
-from softmask.callbacks.looks import soft_rows
+from softmask.callbacks.looks import mark, soft_rows
 from softmask.captioned import first_captions
 from softmask.captions import CaptionOptions, Captions
 from softmask.grounding import best_box, enlarge
@@ -31,13 +31,15 @@ class SoftMaskPanels(Drawing):
         samples: how many; the same ones every time. 0 draws none.
         hiding: draw also where hiding a part of the picture costs the word its match, which takes a
             pass of the fusion encoder for each sample and patch; see `occlusion_maps`.
+        words: to look for in captions of the first batch: the first pair that has one shows it.
+            Other pairs follow, each with a word of its own.
     """
 
     name = "soft_mask"
 
-    def __init__(self, samples: int = 4, hiding: bool = False) -> None:
+    def __init__(self, samples: int = 4, hiding: bool = False, words: Sequence[str] = ()) -> None:
         super().__init__(samples)
-        self.hiding = hiding
+        self.hiding, self.words = hiding, words
 
     def draws(self, task: L.LightningModule) -> bool:
         """Pretraining's."""
@@ -48,8 +50,9 @@ class SoftMaskPanels(Drawing):
         text = trainer.datamodule.text  # type: ignore[attr-defined]
         options = CaptionOptions(text.max_words, text.max_tokens, text.sep, text.punctuation)
         captions = Captions(load_tokenizer(text.tokenizer), options)
-        pairs = _first(batch, self.samples)
-        rows = soft_rows(task, pairs, captions, hiding=self.hiding)
+        pairs = first_captions(batch)
+        marked = mark(pairs, captions, self.samples, self.words)
+        rows = soft_rows(task, pairs, captions, marked, self.hiding)
         return Shown(panel(rows), said_of_masks(rows))
 
 
@@ -83,10 +86,3 @@ def _grounded(task: GroundingTask, batch: GroundingBatch, row: int, patches: Ten
         (best / size.repeat(2)).tolist() if chosen else None,
         float(box_iou(best, box)) if chosen else None,
     )
-
-
-def _first(batch: CaptionedBatch, count: int) -> PairBatch:
-    """The first images, each with its first caption."""
-    pairs = first_captions(batch)
-    first = {name: rows[:count] for name, rows in pairs.items()}  # type: ignore[index]
-    return cast(PairBatch, first)
