@@ -124,6 +124,9 @@ def test_what_cannot_be_read_is_refused(model, pictures, tmp_path):
         (lambda: model.embed_texts([None]), "NoneType"),
         (lambda: model.score(pictures, TEXTS * 2), "2 images are given with 4 texts"),
         (lambda: model.score(pictures, TEXTS, batch_size=0), "batch_size is 0"),
+        (lambda: model.score(pictures, TEXTS, batch_size=2.5), "batch_size is 2.5: give a whole"),
+        (lambda: model.embed_images(pictures, batch_size="2"), "batch_size is '2'"),
+        (lambda: model.embed_texts(TEXTS, batch_size=None), "batch_size is None"),
         (lambda: model.explain(pictures[0], "a", layer=3), "layer=0..2"),
         (lambda: model.explain(pictures[0], "a", layer=0.5), "layer=0..2"),
     ):

@@ -196,6 +196,7 @@ def test_what_it_was_not_trained_for_is_refused(model, pairs_model, pictures, ru
         (lambda: model.answer(pictures, QUESTIONS[:2]), "3 images are given with 2 questions"),
         (lambda: model.answer(pictures[0], " "), "no token"),
         (lambda: model.answer(pictures[0], "a", top=0), "top is 0"),
+        (lambda: model.answer(pictures[0], "a", top=1.5), "top is 1.5"),
         (lambda: model.answer(pictures[0], "a", batch_size=0), "batch_size is 0"),
         (lambda: model.answer([], "a"), "No picture"),
         (lambda: pairs_model.verify(pictures, pictures[:2], "a"), "3 left images are given with 2"),

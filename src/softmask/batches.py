@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
-from softmask.errors import InputError
+from softmask.errors import check_count
 
 Item = TypeVar("Item")
 
@@ -12,9 +12,8 @@ def batches(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
     """Cut items into batches of a size; the last may be smaller.
 
     Raises:
-        InputError: the size is below 1.
+        InputError: the size is no whole number, or below 1.
     """
-    if size < 1:
-        raise InputError(f"batch_size is {size}: give 1 or more.")
+    check_count("batch_size", size)
     for place in range(0, len(items), size):
         yield items[place : place + size]

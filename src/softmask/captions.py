@@ -92,6 +92,14 @@ class Word(NamedTuple):
     stop: int  # token after the last
 
 
+class _Read(NamedTuple):
+    """A text, tokenised once."""
+
+    ids: list[int]  # without special tokens
+    words: list[Word]
+    cut: bool  # the text is longer than what is read of it
+
+
 class Captions:
     """A tokenizer with a model's options.
 
@@ -124,25 +132,17 @@ class Captions:
         Raises:
             InputError: a text without a token, or what is no text.
         """
-        self._warn([text for text in texts if self.is_cut(text)], len(texts))
+        read = [self._read(text) for text in texts]
+        cut = [text for text, one in zip(texts, read, strict=True) if one.cut]
+        self._warn(cut, len(texts))
         special = self.tokenizer
         end = [int(special.sep_token_id)] if self.options.sep else []
-        rows = [[int(special.cls_token_id), *self._pieces(text)[0], *end] for text in texts]
+        rows = [[int(special.cls_token_id), *one.ids, *end] for one in read]
         length = max(len(row) for row in rows)
         pad = int(special.pad_token_id)
         lengths = torch.tensor([len(row) for row in rows])
         ids = torch.tensor([row + [pad] * (length - len(row)) for row in rows])
         return Tokens(ids, torch.arange(length) < lengths[:, None])
-
-    def is_cut(self, text: str) -> bool:
-        """Tell whether a text is longer than what is read of it."""
-        if not isinstance(text, str):
-            return False
-        whole = normalise(text, len(text) + 1, self.options.punctuation)
-        if whole.count(" ") >= self.options.max_words:
-            return True
-        # Most texts are so short that none of their letters could be left out.
-        return len(whole) > self._room and len(self._encode(whole).ids) > self._room
 
     def _warn(self, cut: Sequence[str], of: int) -> None:
         if cut:
@@ -153,29 +153,25 @@ class Captions:
                 stacklevel=4,
             )
 
-    @property
-    def _room(self) -> int:
-        """Tokens that words may have."""
-        return self.options.max_tokens - 1 - self.options.sep
-
-    def _encode(self, caption: str) -> Encoding:
-        found: Encoding = self.tokenizer.backend_tokenizer.encode(caption, add_special_tokens=False)
-        return found
-
     def words(self, text: str) -> list[Word]:
         """The words that are left of a text, with their places among its tokens.
 
         Raises:
             InputError: a text without a token, or what is no text.
         """
-        _, words = self._pieces(text)
-        return words
+        return self._read(text).words
 
-    def _pieces(self, text: str) -> tuple[list[int], list[Word]]:
+    def _read(self, text: str) -> _Read:
         if not isinstance(text, str):
             raise InputError(f"A text is given as {type(text).__name__}: give a string.")
-        caption = normalise(text, self.options.max_words, self.options.punctuation)
-        encoding, room = self._encode(caption), self._room
+        options = self.options
+        # One word more than is read tells that there are more.
+        found = normalise(text, options.max_words + 1, options.punctuation).split()
+        caption = " ".join(found[: options.max_words])
+        encoding: Encoding = self.tokenizer.backend_tokenizer.encode(
+            caption, add_special_tokens=False
+        )
+        room = options.max_tokens - 1 - options.sep
         places: dict[int | None, list[int]] = {}
         for place, word in enumerate(encoding.word_ids[:room]):
             places.setdefault(word, []).append(place)
@@ -185,7 +181,8 @@ class Captions:
         for at in places.values():
             start, stop = encoding.offsets[at[0]][0], encoding.offsets[at[-1]][1]
             words.append(Word(caption[start:stop], at[0] + 1, at[-1] + 2))  # after [CLS]
-        return encoding.ids[:room], words
+        cut = len(found) > options.max_words or len(encoding.ids) > room
+        return _Read(encoding.ids[:room], words, cut)
 
 
 def listed_texts(given: str | Sequence[str]) -> list[str]:

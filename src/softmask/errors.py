@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from math import inf
+from operator import index
 
 Range = tuple[float, float]
 
@@ -28,6 +29,20 @@ def refuse_outside(owner: str, values: Mapping[str, float], ranges: Mapping[str,
         if not least <= values[name] <= most:
             limits = f"{least:g} or more" if most == inf else f"a number from {least:g} to {most:g}"
             raise InputError(f"{owner}.{name} is {values[name]}: give {limits}.")
+
+
+def check_count(name: str, value: int) -> None:
+    """Refuse what is no whole number from 1 on.
+
+    Raises:
+        InputError: names it, with the value.
+    """
+    try:
+        count = index(value)
+    except TypeError:
+        raise InputError(f"{name} is {value!r}: give a whole number, 1 or more.") from None
+    if count < 1:
+        raise InputError(f"{name} is {value}: give 1 or more.")
 
 
 def first_line(error: BaseException) -> str:

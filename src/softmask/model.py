@@ -19,7 +19,7 @@ from softmask.batches import batches
 from softmask.captions import listed_texts
 from softmask.card import Facts, write_card
 from softmask.config import ModelConfig
-from softmask.errors import InputError
+from softmask.errors import InputError, check_count
 from softmask.explain import By, Explanation
 from softmask.explaining import explained
 from softmask.judged import Entailed, Judged, as_many, join
@@ -204,8 +204,7 @@ class SoftMask(
         answers = self.config.answers
         if answers is None:
             raise untuned("answers no questions", "VqaTask or VqaClassTask")
-        if top < 1:
-            raise InputError(f"top is {top}: give 1 or more answers to name.")
+        check_count("top", top)
         pictures = listed_pictures(images)
         asked = as_many(listed_texts(questions), len(pictures), "questions")
         seen = self.seen([(picture,) for picture in pictures], asked, batch_size)

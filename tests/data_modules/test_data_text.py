@@ -1,5 +1,8 @@
 import random
+import warnings
 from dataclasses import replace
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -77,11 +80,29 @@ def test_words_are_counted_after_punctuation_is_gone():
     assert text(max_words=3, punctuation="albef").normalise("a-b-c-d") == "a b c"
 
 
+def is_cut(captions, text):
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        captions.encode([text])
+    return bool(said)
+
+
 def test_texts_that_are_cut_are_told_by_words_and_by_tokens():
     few_words = Captions(load_tokenizer(), CaptionOptions(max_words=3, max_tokens=40))
-    assert [few_words.is_cut(text) for text in ("a b c", "a b c d", " a  b c ")] == [0, 1, 0]
+    assert [is_cut(few_words, text) for text in ("a b c", "a b c d", " a  b c ")] == [0, 1, 0]
+    assert is_cut(few_words, "\ufdfa")  # one letter, which stands for four words
     few_tokens = Captions(load_tokenizer(), CaptionOptions(max_tokens=4))
-    assert [few_tokens.is_cut(text) for text in ("a b c", "a b c d", "unaffable")] == [0, 1, 0]
+    assert [is_cut(few_tokens, text) for text in ("a b c", "a b c d", "unaffable")] == [0, 1, 0]
+
+
+def test_a_long_text_is_tokenised_once():
+    encode = Mock(side_effect=load_tokenizer().backend_tokenizer.encode)
+    backend = SimpleNamespace(encode=encode)
+    tokenizer = SimpleNamespace(backend_tokenizer=backend, cls_token_id=CLS, pad_token_id=PAD)
+    with pytest.warns(UserWarning, match="1 of 2 texts"):
+        read = Captions(tokenizer, CaptionOptions()).encode(["cat " * 27, "cat"])
+    assert read.mask.sum(dim=1).tolist() == [25, 2]
+    assert encode.call_count == 2
 
 
 @pytest.mark.parametrize("letters", ["abc ,.-/!?'", 'x #:;~*()"', "\u00e4\u4e00.,\u3002 -"])
