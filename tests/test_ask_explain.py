@@ -76,8 +76,10 @@ def test_explain_draws_every_word_on_png_and_page(shared, folder, model, tmp_pat
     text = "a red <xylophones> & square"
     run("explain", "--model", shared, "--image", folder / "00.png", "--text", text,
         "--output", tmp_path / "out")  # fmt: skip
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"00.png", "00.html"}
-    written = (tmp_path / "out" / "00.html").read_text()
+    png, html = sorted((tmp_path / "out").iterdir(), key=lambda path: path.suffix, reverse=True)
+    assert re.fullmatch(r"00-[0-9a-f]{8}\.png", png.name)
+    assert html == png.with_suffix(".html")
+    written = html.read_text()
     found = model.explain(folder / "00.png", text)
     read = Page(written)
     assert len(read.images) == 2 + len(found.words)  # the picture and the sentence, too
@@ -91,7 +93,7 @@ def test_explain_draws_every_word_on_png_and_page(shared, folder, model, tmp_pat
     assert len(read.links) == len(read.images) - 1  # every map can be reached and enlarged
     assert "<xylophones" not in written
     assert not re.search(r"(src|href)=.(http|/|file)", written)
-    shown = Image.open(tmp_path / "out" / "00.png")
+    shown = Image.open(png)
     assert min(shown.size) > 320
 
 
@@ -109,11 +111,34 @@ def test_explain_of_a_table_is_one_page_and_numbered_pictures(shared, folder, tm
     assert len({*Page(text).ids}) == len(Page(text).ids)
 
 
+@pytest.mark.parametrize("one_page", ["true", "false"])
+def test_rows_that_cannot_be_explained_leave_the_others(shared, folder, tmp_path, one_page):
+    rows = [("00.png", "a"), ("<none>.png", "b"), ("01.png", " . "), ("02.png", "\u200b"),
+            ("03.png", "c")]  # fmt: skip
+    table, out = write_table(tmp_path / "pairs.csv", rows), tmp_path / "out"
+    ended = here([*("explain", "--model", str(shared), "--csv", str(table), "--one_page", one_page),
+                  *("--images", str(folder), "--output", str(out))])  # fmt: skip
+    assert ended.code == 1
+    *_, last = ended.err.splitlines()
+    assert last.startswith("softmask: 2 of 5 pairs could not be explained, the first is <none>.png")
+    assert "02.png, “\u200b”: The text" in ended.err
+    kinds = "png" if one_page == "true" else "*"
+    assert {path.stem for path in out.glob(f"0*.{kinds}")} == {"0000-00", "0002-01", "0004-03"}
+    assert (out / "index.html").exists() == (one_page == "true")
+    if one_page == "true":
+        written = (out / "index.html").read_text()
+        assert written.count("<article") == 3
+        left_out = written.partition("Left out")[2]
+        assert "&lt;none&gt;.png, “b”: The picture" in left_out
+        assert left_out.count("<li>") == 2
+        Page(written)
+
+
 def test_explain_by_hiding_says_so(shared, folder, model, tmp_path):
     out, text = tmp_path / "out", "a red square"
     run("explain", "--model", shared, "--image", folder / "00.png", "--text", text,
         "--output", out, "--by", "hiding")  # fmt: skip
-    written = (out / "00.html").read_text()
+    (written,) = (path.read_text() for path in out.glob("00-*.html"))
     assert "Where the model finds words" in written
     assert "by hiding. Red is where hiding the picture costs a word most" in written
     found = model.explain(folder / "00.png", text, by="hiding")

@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from asked import TEXTS, write_model, write_pictures
+from asked import TEXTS, write_model, write_pictures, write_table
 from fake import write_fake_pairs
-from PIL import Image
 from program import here
 
 from softmask.ask import export
@@ -69,14 +68,56 @@ def test_shards_that_became_others_are_not_searched(shared, tmp_path):
     assert "embed again" in said
 
 
+@pytest.mark.parametrize("begun", [False, True])
+def test_pictures_replaced_under_their_names_are_noticed(shared, folder, tmp_path, begun):
+    ask = ("embed", "--model", shared, "--images", folder, "--chunk", 2, "--output", tmp_path / "o")
+    run(*ask, *(("--part", "1/2") if begun else ()))
+    run(*ask, *(("--part", "1/2") if begun else ()))  # nothing was replaced
+    before = {path.name: path.read_bytes() for path in (tmp_path / "o").iterdir()}
+    shutil.copy(folder / "00.png", folder / "01.png")
+    said = refused(*ask)
+    assert "Pictures were replaced" in said
+    assert "another --output" in said
+    assert {path.name: path.read_bytes() for path in (tmp_path / "o").iterdir()} == before
+
+
+def test_a_picture_of_the_same_size_is_another_by_its_time(shared, folder, tmp_path):
+    embed(shared, folder, tmp_path / "o")
+    there = (folder / "00.png").stat()
+    os.utime(folder / "00.png", ns=(there.st_atime_ns, there.st_mtime_ns + 10**9))
+    args = ("--images", folder, "--output", tmp_path / "o")
+    assert "Pictures were replaced" in refused("embed", "--model", shared, *args)
+    os.utime(folder / "00.png", ns=(there.st_atime_ns, there.st_mtime_ns))
+    embed(shared, folder, tmp_path / "o")
+
+
 def test_a_picture_that_is_asked_is_not_written_over(shared, folder):
-    before = (folder / "00.png").read_bytes()
-    ask = ("explain", "--model", shared, "--image", folder / "00.png", "--text", "a red square")
+    rows = [("00.png", "a"), ("0000-00.png", "a")]
+    table = write_table(folder / "pairs.csv", rows)
+    shutil.copy(folder / "00.png", folder / "0000-00.png")
+    before = (folder / "0000-00.png").read_bytes()
+    ask = ("explain", "--model", shared, "--csv", table)
     assert "give another --output" in refused(*ask, "--output", folder)
-    assert (folder / "00.png").read_bytes() == before
-    # A name that is no ".png" meets none of what is written.
-    Image.open(folder / "00.png").save(folder / "other.bmp")
-    run(*ask[:4], folder / "other.bmp", *ask[5:], "--output", folder)
+    assert (folder / "0000-00.png").read_bytes() == before
+
+
+def test_what_is_explained_is_apart_by_picture_and_text(shared, folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "others")
+    shutil.copy(folder / "01.png", tmp_path / "others" / "00.png")
+
+    def names(picture, text):
+        ask = ("explain", "--model", shared, "--image", picture, "--text", text)
+        before = {path.name for path in tmp_path.glob("o/*")}
+        said = run(*ask, "--output", tmp_path / "o")
+        new = {path.name for path in tmp_path.glob("o/*")} - before
+        assert all(name in said for name in new)
+        return new
+
+    assert len(names(folder / "00.png", "a")) == 2
+    assert len(names(tmp_path / "others" / "00.png", "a")) == 2
+    assert len(names(folder / "00.png", "b")) == 2
+    assert names(folder / "00.png", "a") == set()
+    assert names(folder / ".." / folder.name / "00.png", "a") == set()
 
 
 def broken_off(*_, **__):
@@ -101,7 +142,7 @@ def test_pages_and_pictures_are_whole_or_not_there(shared, folder, tmp_path, mon
             write_text_whole(tmp_path / "o" / "a.html", "page")
     assert [*(tmp_path / "o").iterdir()] == []
     run("explain", *ask)
-    assert {path.name for path in (tmp_path / "o").iterdir()} == {"00.png", "00.html"}
+    assert {path.suffix for path in (tmp_path / "o").iterdir()} == {".png", ".html"}
 
 
 def test_a_record_of_an_export_stands_beside_its_own_files_alone(shared, tmp_path, monkeypatch):
@@ -145,4 +186,5 @@ def test_a_text_that_is_no_utf8_has_a_page(shared, folder, tmp_path):
     text = os.fsdecode(b"a \xff square")
     run("explain", "--model", shared, "--image", folder / "00.png", "--text", text,
         "--output", tmp_path / "out")  # fmt: skip
-    assert "a ? square" in (tmp_path / "out" / "00.html").read_text()
+    (written,) = (tmp_path / "out").glob("00-*.html")
+    assert "a ? square" in written.read_text()

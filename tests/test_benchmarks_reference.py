@@ -33,6 +33,7 @@ def write_run(folder: Path, seed: int, task: str = "softmask.tasks.PretrainTask"
         writer.add_scalar("train/odd", math.nan, 5)
         table = "| fact | value |\n| --- | --- |\n| commit | abc |\n| data hash, train | 123 |"
         writer.add_text("run", table)
+        writer.add_text("run", table.replace("train | 123", "test | 45"), STEPS)  # of a test alone
     return folder
 
 
@@ -48,7 +49,7 @@ def test_a_reference_holds_means_of_stretches_and_says_where_it_is_from(kept):
     assert made["task"] == "softmask.tasks.PretrainTask"
     # No speed, and nothing that is not finite.
     assert made["curves"].keys() == {"train/loss", "val/recall"}
-    assert made["facts"] == {"commit": "abc", "data hash, train": "123"}
+    assert made["facts"] == {"commit": "abc", "data hash, train": "123", "data hash, test": "45"}
     noise, means = made["curves"]["train/loss"]
     assert len(means) == reference.STRETCHES
     assert noise == pytest.approx(0.1, rel=0.5)

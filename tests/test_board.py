@@ -67,11 +67,14 @@ def test_update_norm_is_how_far_the_weights_went(corpus, tmp_path):
 
 
 def test_the_run_is_told_as_a_table(events, fitted):
-    (text,) = events.texts["run"].values()
+    text = events.texts["run"][0]
     report = json.loads((fitted / "report.json").read_text())
     assert f"| parameters, trainable | {report['parameters']:,} |" in text
     for split in ("train", "val"):
         assert f"| data hash, {split} | {report['data'][split]} |" in text
+    tested = events.texts["run"][4]  # the test's data is opened after the last step
+    (line,) = {*tested.splitlines()} - {*text.splitlines()}
+    assert line == f"| data hash, test | {report['data']['test']} |"
     assert re.search(r"\| commit \| \w+", text)
     (settings,) = events.texts["settings"].values()
     assert "    seed_everything: 42" in settings

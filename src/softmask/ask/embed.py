@@ -43,7 +43,8 @@ def embed(
 
     Each chunk gets its name when it is whole. Broken off and started again with the same arguments,
     it goes on, and ends with the same bytes as if it had not been (on the same kind of device),
-    whatever the number of devices.
+    whatever the number of devices. Pictures that were replaced meanwhile, which sizes and times of
+    their files tell, are refused.
 
     Args:
         model: folder of a run, of `softmask weights export` or `convert`, or a name on the hub.
@@ -80,7 +81,7 @@ def embed(
     plan = Plan(
         opened.fingerprint,
         opened.model.config.embed_dim,
-        {kind: Held(-(-s.places // chunk), s.root, s.hash) for kind, s in sources.items()},
+        {kind: Held(-(-s.places // chunk), s.root, s.hash, s.files) for kind, s in sources.items()},
         shards is not None,
         format,
         store,

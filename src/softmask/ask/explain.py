@@ -1,7 +1,9 @@
 """`softmask explain`: where each word of a text looks in a picture, as PNG and as a page."""
 
+import hashlib
 import re
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from softmask.ask.page import page
 from softmask.ask.sheet import sheet
 from softmask.ask.tables import Pair, read_pairs
 from softmask.errors import InputError
-from softmask.explain import By
+from softmask.explain import By, check_layer
 from softmask.explaining import check_way
 from softmask.model import SoftMask
 from softmask.pictures import read_picture
@@ -25,7 +27,7 @@ from softmask.whole import write_text_whole, write_whole
 def explain(
     model: str,
     image: Path | None = None,
-    text: str | None = None,
+    text: str = "",  # not None, which `--text null` would be
     csv: Path | None = None,
     images: Path | None = None,
     output: Path = Path("explained"),
@@ -50,7 +52,8 @@ def explain(
         text: of the picture.
         csv: table with the columns image and text instead: .csv, or .jsonl.
         images: folder that the table's pictures are relative to; the table's own unless given.
-        output: folder for a PNG and a page of each pair; made if missing.
+        output: folder for a PNG and a page of each pair; made if missing. Names end with letters
+            that picture and text decide; those of a table begin with its rows, from 0, instead.
         layer: fusion layer to map, from 0; the one of the training's soft masks unless given.
         by: looking (where words look in their sentence) or hiding (where the model finds them).
         one_page: write one page of all rows, index.html, instead of one each.
@@ -59,25 +62,66 @@ def explain(
         dtype: of the model's weights.
 
     Raises:
-        InputError: the model, a table, a picture or the layer cannot be used.
+        InputError: the model, a table or the layer cannot be used; or a picture or a text, after
+            all others are written.
     """
     pairs = _given(image, text, csv, images)
     stems = _stems(pairs, output, numbered=csv is not None)
     asked = open_model(model, checkpoint, device, dtype).model
     check_way(by, layer)
+    if layer is not None:
+        check_layer(layer, asked.config.fusion.layers)
     output.mkdir(parents=True, exist_ok=True)
-    found = []
-    for pair, stem in tqdm([*zip(pairs, stems, strict=True)], unit="pair", disable=len(pairs) == 1):
-        one = explain_pair(asked, pair, layer, by)
+    found, left_out = list[Explained](), list[str]()
+    for stem, one in zip(stems, _each(asked, pairs, layer, by), strict=True):
+        if isinstance(one, str):
+            left_out.append(one)
+            continue
         write_whole(output / f"{stem}.png", partial(sheet(one).save, format="png"))
         if one_page:
             found.append(one)
         else:
             write_text_whole(output / f"{stem}.html", page([one], model))
-    if one_page:
-        write_text_whole(output / "index.html", page(found, model))
-    what = "index.html and a PNG of each pair" if one_page else "a PNG and a page of each pair"
-    print(f"Written to {output}: {what} ({len(pairs)})")
+    if found:
+        write_text_whole(output / "index.html", page(found, model, left_out))
+    _end(stems, left_out, output, one_page=one_page)
+
+
+def _each(
+    model: SoftMask, pairs: Sequence[Pair], layer: int | None, by: By
+) -> Iterator[Explained | str]:
+    """Each pair, or which it is and why it cannot be explained.
+
+    Raises:
+        InputError: the only one cannot be explained.
+    """
+    for pair in tqdm(pairs, unit="pair", disable=len(pairs) == 1):
+        try:
+            yield explain_pair(model, pair, layer, by)
+        except InputError as error:
+            if len(pairs) == 1:
+                raise
+            said = f"{pair.name}, “{pair.text}”: {error}"
+            tqdm.write(f"Left out: {said}", file=sys.stderr)
+            yield said
+
+
+def _end(stems: Sequence[str], left_out: Sequence[str], output: Path, *, one_page: bool) -> None:
+    """Say what was written.
+
+    Raises:
+        InputError: some was not.
+    """
+    many, written = len(stems), len(stems) - len(left_out)
+    pictures, pages = ("a PNG", "a page") if many > 1 else (f"{stems[0]}.png", f"{stems[0]}.html")
+    what = f"index.html and {pictures}" if one_page else f"{pictures} and {pages}"
+    if written:
+        print(f"Written to {output}: {what}{f' of each pair ({written})' * (many > 1)}")
+    if left_out:
+        raise InputError(
+            f"{len(left_out)} of {many} pairs could not be explained, the first is {left_out[0]} "
+            f"All others are written."
+        )
 
 
 @torch.no_grad()
@@ -96,28 +140,28 @@ def explain_pair(
     return Explained(pair.name, pair.text, Image.fromarray(pixels), layer, found)
 
 
-def _given(
-    image: Path | None, text: str | None, csv: Path | None, images: Path | None
-) -> list[Pair]:
-    if (csv is None) == (image is None) or (image is None) != (text is None):
+def _given(image: Path | None, text: str, csv: Path | None, images: Path | None) -> list[Pair]:
+    if (csv is None) == (image is None) or (image is None) == bool(text):
         raise InputError(
             "Pairs come from one place: give --csv TABLE, or --image FILE with --text TEXT."
         )
     if csv is not None:
         return read_pairs(csv, images)
     assert image is not None
-    assert text is not None
     return [Pair(str(image), image, text)]
 
 
 def _stems(pairs: Sequence[Pair], output: Path, *, numbered: bool) -> list[str]:
-    """Names of what is written, without their endings.
+    """Names of what is written, without their endings: apart for what is apart.
 
     Raises:
         InputError: a picture that is asked would be written over.
     """
     plain = [_plain(pair.path.stem) for pair in pairs]
-    stems = [f"{number:04d}-{stem}" for number, stem in enumerate(plain)] if numbered else plain
+    if numbered:
+        stems = [f"{number:04d}-{stem}" for number, stem in enumerate(plain)]
+    else:
+        stems = [f"{stem}-{_mark(pair)}" for stem, pair in zip(plain, pairs, strict=True)]
     asked = {pair.path.resolve() for pair in pairs}
     for stem in stems:
         if (output / f"{stem}.png").resolve() in asked:
@@ -126,6 +170,12 @@ def _stems(pairs: Sequence[Pair], output: Path, *, numbered: bool) -> list[str]:
                 f"over it: give another --output."
             )
     return stems
+
+
+def _mark(pair: Pair) -> str:
+    """Eight letters, others for a picture of the same name elsewhere, and for another text."""
+    said = f"{pair.path.resolve()}\n{pair.text}".encode(errors="surrogatepass")
+    return hashlib.sha256(said).hexdigest()[:8]
 
 
 def _plain(name: str) -> str:

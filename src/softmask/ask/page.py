@@ -11,19 +11,21 @@ SIDE, MAP_SIDE = 720, 160
 """Pixels of the longer side of a picture, and of a map that the browser spreads over it."""
 
 
-def page(pairs: Sequence[Explained], model: str) -> str:
+def page(pairs: Sequence[Explained], model: str, left_out: Sequence[str] = ()) -> str:
     """Lay pairs out.
 
     Args:
         pairs: at least one.
         model: its name, for the reader.
+        left_out: pairs that could not be explained, and why.
     """
     intro = (
         f"<p class='soft'>Model {escape(model)}, {pairs[0].way}. Red is where {pairs[0].red}; the "
         f"map of the whole sentence is the mean of its words' maps. “Masked” is the probability of "
         f"a match with what is red faded. Choose a map to enlarge it.</p>"
     )
-    return document(pairs[0].heading, [intro, *map(_article, range(len(pairs)), pairs)])
+    articles = map(_article, range(len(pairs)), pairs)
+    return document(pairs[0].heading, [intro, *articles, _missing(left_out)])
 
 
 def _article(number: int, pair: Explained) -> str:
@@ -47,6 +49,11 @@ def _article(number: int, pair: Explained) -> str:
         f"<p>{escape(pair.name)}: matches with probability {pair.found.match:.3f}</p>"
         f"<div class='grid'>{''.join(figures)}</div></article>"
     )
+
+
+def _missing(left_out: Sequence[str]) -> str:
+    items = "".join(f"<li>{escape(one)}</li>" for one in left_out)
+    return f"<section><h2>Left out</h2><ul>{items}</ul></section>" if items else ""
 
 
 def _figure(name: str, tile: Tile, said: str, size: tuple[int, int], shown: tuple[int, int]) -> str:

@@ -31,6 +31,7 @@ class Held:
     chunks: int
     root: str  # folder that names are relative to, or the shards
     hash: str  # of the source
+    files: str = ""  # of its pictures' files, which may be replaced under their names
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ def join(folder: Path, plan: Plan, model: str, checkpoint: str) -> Sequence[str]
     return left
 
 
-def _plain(plan: Plan) -> dict[str, object]:
+def _plain(plan: Plan) -> dict[str, Any]:
     return dict(json.loads(json.dumps(asdict(plan))))
 
 
@@ -117,13 +118,30 @@ def read_content(file: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def _compare(folder: Path, begun: Mapping[str, object], now: Mapping[str, object]) -> None:
+def _compare(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for name in now:
+        if name == "held" and _replaced(begun[name], now[name]):
+            raise InputError(
+                f"Pictures were replaced since the features in '{folder}' were begun: their names "
+                f"are the same, but sizes or times of files are not (or an older version did not "
+                f"note them). Give another --output, or delete '{folder}' to embed all again."
+            )
         if begun.get(name) != now[name]:
             raise InputError(
                 f"'{folder}' was begun with {name} {_short(begun.get(name))}, and now it is "
                 f"{_short(now[name])}: give the same to continue, or another --output."
             )
+
+
+Names = Mapping[str, Mapping[str, object]]
+
+
+def _replaced(begun: Names, now: Names) -> bool:
+    """Whether the same names are held, and other files."""
+    kept, given = (
+        {kind: {**each, "files": ""} for kind, each in held.items()} for held in (begun, now)
+    )
+    return begun != now and kept == given
 
 
 def _short(value: object) -> str:

@@ -2,7 +2,7 @@
 
 import json as jsonlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,6 +10,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 
 from softmask.ask.opening import DType, open_model
 from softmask.ask.tables import Pair, read_pairs
+from softmask.ask.texts import Text
 from softmask.batches import batches
 from softmask.captions import listed_texts
 from softmask.errors import InputError
@@ -29,7 +30,7 @@ def score(
     model: str,
     pairs: Path | None = None,
     image: Path | None = None,
-    text: list[str] | str | None = None,
+    text: Sequence[Text] | Text = (),
     images: Path | None = None,
     json: bool = False,
     batch_size: int = 32,
@@ -67,16 +68,20 @@ def score(
 
 
 def _given(
-    pairs: Path | None, image: Path | None, text: list[str] | str | None, images: Path | None
+    pairs: Path | None, image: Path | None, text: Sequence[Text] | Text, images: Path | None
 ) -> list[Pair]:
-    if (pairs is None) == (image is None) or (image is None) != (text is None):
+    if (pairs is None) == (image is None) or (image is None) == bool(text):
         raise InputError(
             "Pairs come from one place: give --pairs TABLE, or --image FILE with --text TEXT."
         )
     if pairs is not None:
         return read_pairs(pairs, images)
     assert image is not None
-    assert text is not None
+    if isinstance(text, str) and text.startswith("[") and text.endswith("]"):
+        raise InputError(
+            f'--text {text} is no list of texts: quote each of them, as in \'["a cat", "7"]\', or '
+            f"give --text+ for each, also for one that is in brackets."
+        )
     return [Pair(str(image), image, one) for one in listed_texts(text)]
 
 

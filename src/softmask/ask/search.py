@@ -13,7 +13,7 @@ from softmask.whole import write_text_whole
 
 def search(
     index: Path,
-    text: str | None = None,
+    text: str = "",  # not None, which `--text null` would be
     image: Path | None = None,
     model: str | None = None,
     top: int = 10,
@@ -47,11 +47,11 @@ def search(
     Raises:
         InputError: the index, the model, or a picture cannot be used, or they do not go together.
     """
-    if (text is None) == (image is None):
+    if (not text) == (image is None):
         raise InputError("Give one question: --text TEXT to find pictures, or --image FILE.")
     if top < 1 or candidates < 0:
         raise InputError(f"top is {top} and candidates {candidates}: give 1 or more, 0 or more.")
-    query = Query(text, image)
+    query = Query(text or None, image)
     opened_index = open_index(index)
     features = load(opened_index, query.wanted)
     source = model or opened_index.model

@@ -1,5 +1,7 @@
 """A run's table, settings and layout in TensorBoard."""
 
+from typing import Any
+
 import lightning.pytorch as L
 import yaml  # type: ignore[import-untyped]
 from lightning.pytorch.callbacks import Callback, ModelCheckpoint
@@ -16,8 +18,25 @@ class RunBoard(Callback):
 
     As a training starts: the text `run` (data hashes, parameters, commit) and `settings`; the
     settings for the hparams tab, which sets them beside the last values of the loss and of the
-    monitored figures, in validation and in test; the layout of the custom-scalars tab.
+    monitored figures, in validation and in test; the layout of the custom-scalars tab. As a test
+    starts, which opens its data: `run` again, with that data's hash.
     """
+
+    def __init__(self) -> None:
+        self._steps = 0
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Remember how long the weights were trained: a test alone takes no step."""
+        self._steps = checkpoint["global_step"]
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write the table with the test data's hash."""
+        logger = trainer.logger
+        if isinstance(logger, TensorBoardLogger) and trainer.is_global_zero:
+            table = markdown_table(run_facts(trainer, pl_module))
+            logger.experiment.add_text("run", table, max(self._steps, trainer.global_step))
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write all of it."""
