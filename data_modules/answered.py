@@ -32,6 +32,7 @@ class QuestionItem(NamedTuple):
     question_id: int
     answers: list[str]
     question_type: str
+    answer_type: str
     position: int
     key: str
 
@@ -69,6 +70,7 @@ class MakeQuestions(Maker):
             "question_id": torch.tensor([item.question_id for item in items]),
             "answers": [item.answers for item in items],
             "question_type": [item.question_type for item in items],
+            "answer_type": [item.answer_type for item in items],
             "position": torch.tensor([item.position for item in items]),
             "key": [item.key for item in items],
         }
@@ -96,6 +98,7 @@ class MakeQuestions(Maker):
             number,
             answers_of(notes),
             str(notes.get("question_type") or ""),
+            str(notes.get("answer_type") or ""),
             sample.position,
             sample.key,
         )

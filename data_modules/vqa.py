@@ -16,10 +16,11 @@ class VqaData(PicturedData):
     """Samples of a picture, a question as txt, and a json.
 
     {"question_id": 1, "answers": ["red", "red", "dark red"], "dataset": "vqa",
-    "question_type": "what color", "answer_weight": 1.0}: answers as people gave them, ten in VQA
-    v2, one elsewhere; all but the answers may be missing, and in evaluation the answers too: there
-    is nothing to score then. In training each different answer is learnt with its share among all
-    of the question's, times answer_weight, which is 0.5 for the dataset "vg" unless given.
+    "question_type": "what color", "answer_type": "other", "answer_weight": 1.0}: answers as people
+    gave them, ten in VQA v2, one elsewhere; all but the answers may be missing, and in evaluation
+    the answers too: there is nothing to score then. In training each different answer is learnt
+    with its share among all of the question's, times answer_weight, which is 0.5 for the dataset
+    "vg" unless given.
 
     Longer questions are cut, to text.max_words and text.max_tokens in training, to eval_words and
     eval_tokens in evaluation; `softmask data check` counts them.

@@ -79,6 +79,7 @@ def questions(count: int, seed: int = 0) -> Iterator[Pair]:
             "answers": [colour] * 7 + ["dark " + colour, "2", "two"],
             "dataset": "vqa",
             "question_type": ("what color", "what")[number % 2],
+            "answer_type": ("other", "number", "yes/no")[number % 3],
         }
         if number % 3 == 2:
             meta |= {"answers": [colour], "dataset": "vg"}

@@ -55,6 +55,7 @@ def batch(values):
         question=[""] * count,
         question_id=rows,
         question_type=[""] * count,
+        answer_type=[""] * count,
         answers=[[]] * count,
         position=rows,
         key=[str(row) for row in rows.tolist()],

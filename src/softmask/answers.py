@@ -38,6 +38,7 @@ class Asked(NamedTuple):
     said: str  # by the model
     theirs: list[str]  # by people; nothing if it is not known
     type: str  # of the question; "" if it has none
+    answer_type: str  # of its answers: VQA's yes/no, number and other; "" if it has none
 
 
 def answer_scores(questions: Sequence[Asked]) -> dict[str, Any]:
@@ -46,17 +47,18 @@ def answer_scores(questions: Sequence[Asked]) -> dict[str, Any]:
     Returns:
         `questions` and, of them, `without_answers`; unless that is all of them, `accuracy`,
         `majority_answer`, what people said most often, `majority`, the accuracy of giving it to
-        every question, and `by_type`, the accuracies by question type if there are any.
+        every question, and the accuracies `by_type` of question and `by_answer_type`, as the
+        official evaluation gives them, if there are any.
     """
     known = [question for question in questions if question.theirs]
     counts = {"questions": len(questions), "without_answers": len(questions) - len(known)}
     if not known:
         return counts
-    accuracy, types = [], defaultdict(list)
-    for said, theirs, kind in known:
-        accuracy.append(agreement(agreeing(said, theirs), len(theirs)))
-        types[kind].append(accuracy[-1])
-    by_type = {name: _mean(values) for name, values in sorted(types.items()) if name}
+    accuracy = [agreement(agreeing(one.said, one.theirs), len(one.theirs)) for one in known]
+    types = {
+        "by_type": _by([one.type for one in known], accuracy),
+        "by_answer_type": _by([one.answer_type for one in known], accuracy),
+    }
     people = [comparable(question.theirs) for question in known]
     heard = Counter(answer for answers in people for answer in answers)
     most = min(heard, key=lambda answer: (-heard[answer], answer))  # the same on every rank
@@ -65,7 +67,15 @@ def answer_scores(questions: Sequence[Asked]) -> dict[str, Any]:
         "majority": _mean([agreement(answers.count(most), len(answers)) for answers in people]),
         "majority_answer": most,
     }
-    return counts | scores | ({"by_type": by_type} if by_type else {})
+    return counts | scores | {name: shares for name, shares in types.items() if shares}
+
+
+def _by(names: Sequence[str], accuracy: Sequence[float]) -> dict[str, float]:
+    """Mean accuracies by name; what has none is left out."""
+    values = defaultdict(list)
+    for name, value in zip(names, accuracy, strict=True):
+        values[name].append(value)
+    return {name: _mean(own) for name, own in sorted(values.items()) if name}
 
 
 def _is_answer(text: object) -> bool:

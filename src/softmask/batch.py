@@ -87,6 +87,7 @@ class QuestionBatch(ImageTextBatch):
     question_id: Tensor  # (B,) int64
     answers: list[list[str]]  # of B questions, what people said; empty where it is not known
     question_type: list[str]  # of B questions, to score them by type; "" where none is said
+    answer_type: list[str]  # of their answers: VQA's yes/no, number and other; "" as above
 
 
 class AnsweredBatch(QuestionBatch):

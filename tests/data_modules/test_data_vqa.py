@@ -48,6 +48,7 @@ def test_an_evaluation_batch():
     batch = asking.data().make_evaluation()([*SAMPLES, asking.noted(SAMPLES[0], answers=None)], 0)
     assert batch["question"] == ["What color is it?"] * 5
     assert batch["question_type"] == ["what color", "what", "what color", "what", "what color"]
+    assert batch["answer_type"] == ["other", "number", "yes/no", "other", "other"]
     assert [len(answers) for answers in batch["answers"]] == [10, 10, 1, 10, 0]
     assert batch["position"].tolist() == [0, 1, 2, 3, 0]
     assert batch["key"] == [*(sample.key for sample in SAMPLES), SAMPLES[0].key]

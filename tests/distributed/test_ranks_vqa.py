@@ -46,3 +46,4 @@ def test_two_ranks_report_and_hand_in_what_one_does(found, name, count):
 def test_scores_are_not_all_alike(found):
     report = found[0]["decoder 11"][0]
     assert len({report["accuracy"], report["majority"], *report["by_type"].values()}) > 2
+    assert len({*report["by_answer_type"].values()}) > 1

@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from softmask.answers import Asked, answer_scores
 from softmask.metrics import agreement, comparable, normalise_answer, vqa_accuracy
 
 MARKS = [";", "/", "[", "]", '"', "{", "}", "(", ")", "=", "+", "\\", "_", "-", ">", "<", "@"]
@@ -80,6 +81,51 @@ def test_accuracy_of_ten_people_is_the_official_one(seed):
         assert accuracy == pytest.approx(official_accuracy(answer, answers), abs=1e-12)
         found.add(round(accuracy, 2))
     assert found >= {0.0, 0.3, 0.6, 0.9, 1.0}
+
+
+def official_evaluation(said, annotations):
+    """Overall, per question type and per answer type, as the official script goes through them."""
+    all_of_them, by_question, by_answer = [], {}, {}
+    for answer, annotation in zip(said, annotations, strict=True):
+        accuracy = official_accuracy(answer, annotation["answers"])
+        all_of_them.append(accuracy)
+        by_question.setdefault(annotation["question_type"], []).append(accuracy)
+        by_answer.setdefault(annotation["answer_type"], []).append(accuracy)
+    return (
+        sum(all_of_them) / len(all_of_them),
+        {name: sum(found) / len(found) for name, found in by_question.items()},
+        {name: sum(found) / len(found) for name, found in by_answer.items()},
+    )
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_types_of_questions_and_answers_are_scored_as_officially(seed):
+    order = random.Random(seed)
+    choices = {"yes/no": ["yes", "no"], "number": ["1", "2", "3"], "other": ["red", "a cat"]}
+    annotations, said = [], []
+    for _ in range(60):
+        kind = order.choice([*choices])
+        answers = [order.choice([*choices[kind], "x"]) for _ in range(10)]
+        asked = order.choice(["what is", "is the", "how many"])
+        annotations.append({"answers": answers, "question_type": asked, "answer_type": kind})
+        said.append(order.choice(choices[kind]))
+    columns = ("answers", "question_type", "answer_type")
+    rows = [Asked(s, *(a[c] for c in columns)) for s, a in zip(said, annotations, strict=True)]
+    # Test questions have no answers and no types.
+    found = answer_scores([*rows, Asked("x", [], "", ""), Asked("x", [], "what is", "other")])
+    overall, by_question, by_answer = official_evaluation(said, annotations)
+    assert found["accuracy"] == pytest.approx(overall)
+    assert found["by_type"] == pytest.approx(by_question)
+    assert found["by_answer_type"] == pytest.approx(by_answer)
+    assert set(by_answer) == {"yes/no", "number", "other"}
+    assert len({*by_answer.values(), *by_question.values()}) == 6
+
+
+def test_types_that_nobody_names_are_not_reported():
+    found = answer_scores([Asked("red", ["red"], "", ""), Asked("red", ["blue"], "", "other")])
+    assert found["accuracy"] == 0.5
+    assert "by_type" not in found
+    assert found["by_answer_type"] == {"other": 0}
 
 
 def test_periods_are_dropped_up_to_the_official_number():

@@ -99,10 +99,14 @@ def test_scores_are_those_of_the_definition(kind, tmp_path):
     assert report["majority_answer"] == best
     constant = [vqa_accuracy(best, n["answers"]) for n in known]
     assert report["majority"] == pytest.approx(sum(constant) / 10)
-    for name in ("what", "what color"):
-        own = [a for a, n in zip(each, known, strict=True) if n["question_type"] == name]
-        assert report["by_type"][name] == pytest.approx(sum(own) / len(own))
+    shares = {"question_type": report["by_type"], "answer_type": report["by_answer_type"]}
+    for kind, by in shares.items():
+        assert set(by) == {note[kind] for note in known}
+        for name, share in by.items():
+            own = [a for a, n in zip(each, known, strict=True) if n[kind] == name]
+            assert share == pytest.approx(sum(own) / len(own))
     assert f"{100 * report['accuracy']:.2f} %" in task.summary("x")
+    assert f"{'  yes/no':<34}{100 * report['by_answer_type']['yes/no']:7.2f} %" in task.summary("x")
     assert "1 questions without answers" in task.summary("x")
 
 

@@ -80,6 +80,7 @@ class QuestionTask(TaughtTask):
         texts = {
             "theirs": [json.dumps(answers) for answers in batch["answers"]],
             "type": batch["question_type"],
+            "answer_type": batch["answer_type"],
         }
         columns = {"question_id": batch["question_id"], "answer": chosen}
         self.rows.add(batch["position"], columns, texts)
@@ -137,7 +138,8 @@ class QuestionTask(TaughtTask):
         self._check(rows, stage)
         said = [self.answers[place] for place in rows["answer"].tolist()]
         theirs = map(json.loads, texts["theirs"])
-        self.report = answer_scores([*map(Asked, said, theirs, texts["type"])])
+        asked = map(Asked, said, theirs, texts["type"], texts["answer_type"])
+        self.report = answer_scores([*asked])
         names = ("accuracy", "majority")
         self.log_dict({f"{stage}/{k}": self.report[k] for k in names if k in self.report})
         self.rows = Rows()
