@@ -87,10 +87,7 @@ class MakeQuestions(Maker):
             BadSample: if its picture, its question or its notes cannot be used.
         """
         text = captions(sample)[0]
-        number = notes.get("question_id", sample.position)
-        if not isinstance(number, int) or isinstance(number, bool):
-            detail = f"has the question_id {number!r}, which is no whole number"
-            raise BadSample(Reason.BAD_JSON, detail)
+        number = question_number(notes, sample.position)
         return QuestionItem(
             self.reader.picture(encoded(sample), sample, epoch),
             self.reader.tokens(text),
@@ -137,6 +134,19 @@ class MakeAnswered(Maker):
             "question_row": torch.arange(len(items)).repeat_interleave(counts),
         }
         return cast(AnsweredBatch, fields)  # a checker cannot add the keys of two typed dicts
+
+
+def question_number(notes: Mapping[str, object], position: int) -> int:
+    """Give a question's id; without one, its place in the data set.
+
+    Raises:
+        BadSample: if it is no whole number.
+    """
+    number = notes.get("question_id", position)
+    if not isinstance(number, int) or isinstance(number, bool):
+        detail = f"has the question_id {number!r}, which is no whole number"
+        raise BadSample(Reason.BAD_JSON, detail)
+    return number
 
 
 def answers_of(notes: Mapping[str, object]) -> list[str]:

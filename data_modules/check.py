@@ -2,22 +2,19 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from data_modules.decode import MAX_PIXELS
-from data_modules.examine import Examined, Example, Findings, ShardJob, examine
+from data_modules.duplicates import duplicate_ids, duplicate_keys
+from data_modules.examine import Examined, Findings, ShardJob, examine
 from data_modules.parallel import in_processes
 from data_modules.progress import Progress
 from data_modules.reasons import Reason
-from data_modules.salvage import salvage
-from data_modules.seeds import hash63
 from data_modules.shards import INDEX, _find_local, read_index
 from data_modules.text import TextOptions
 from softmask.errors import InputError
@@ -36,6 +33,9 @@ def check_shards(
     text: TextOptions = TextOptions(),  # noqa: B008 (frozen)
 ) -> None:
     """Read and decode every sample of a shard set; exit code 1 if any is bad.
+
+    What tasks read of a sample's json, labels, answers, boxes and ids, is looked at where half of a
+    shard's samples have it.
 
     Broken off and started again with the same report, it continues.
 
@@ -56,14 +56,18 @@ def check_shards(
         if value < 1:
             raise InputError(f"{name} is {value}: give 1 or more.")
     jobs = [ShardJob(*listed, max_pixels, text) for listed in listed_shards(path)]
-    progress = Progress(report, {"max_pixels": max_pixels, "text": asdict(text)})
+    # What was found before json was looked at is found anew.
+    options = {"max_pixels": max_pixels, "text": asdict(text), "fields": True}
+    progress = Progress(report, options)
     # By name: processes end in any order, and a report is the same each time.
     examined = sorted(_examined(jobs, progress, path, workers), key=lambda one: one.file)
     found = Findings()
     for one in examined:
         found.add(one.findings)
-    for example in duplicates(examined):
+    for example in duplicate_keys(examined):
         found.note(Reason.DUPLICATE_KEY, example)
+    for example in duplicate_ids(examined):
+        found.note(Reason.DUPLICATE_ID, example)
     made = summary(path, len(jobs), found, steps(found.good, ranks, batch_size))
     print(as_text(made))
     if report is not None:
@@ -109,29 +113,6 @@ def listed_shards(path: str) -> list[tuple[Path, int | None, str | None]]:
     return found
 
 
-def duplicates(examined: list[Examined]) -> Iterable[Example]:
-    """Name the keys that several shards hold, from the second shard on."""
-    shards = [np.unique(one.keys) for one in examined]
-    keys, counts = np.unique(np.concatenate(shards), return_counts=True)
-    twice = set(keys[counts > 1].tolist())
-    first: dict[int, Path] = {}
-    for one, numbers in zip(examined, shards, strict=True):
-        if twice.isdisjoint(numbers.tolist()):
-            continue
-        names = _names(one.file, numbers, twice)
-        for number, key in names.items():
-            if number in first:
-                yield Example(str(one.file), key, f"is also in {first[number]}")
-            else:
-                first[number] = one.file
-
-
-def _names(file: Path, numbers: NDArray[np.int64], twice: set[int]) -> dict[int, str]:
-    wanted = twice.intersection(numbers.tolist())
-    keys = {hash63(key): key for key, _ in salvage(file).samples}
-    return {number: keys[number] for number in sorted(wanted)}
-
-
 def steps(samples: int, ranks: int, batch_size: int) -> dict[str, int]:
     """Do the arithmetic of an epoch; any number of workers shares the same steps."""
     taken, left = divmod(samples, ranks * batch_size)
@@ -159,6 +140,7 @@ def summary(path: str, shards: int, found: Findings, arithmetic: dict[str, int])
         "good": found.good,
         "problems": problems,
         "mended": dict(_by_count(found.mended)),
+        "fields": dict(_by_count(found.fields)),
         "epoch": arithmetic,
     }
 
@@ -176,6 +158,9 @@ def as_text(made: dict[str, Any]) -> str:
     if made["mended"]:
         mended = ", ".join(f"{name} {count}" for name, count in made["mended"].items())
         lines.append(f"mended while reading: {mended}")
+    if made["fields"]:
+        fields = ", ".join(f"{name} {count}" for name, count in made["fields"].items())
+        lines.append(f"good as tasks read them: {fields}")
     epoch = made["epoch"]
     lines.append(
         f"an epoch of {epoch['ranks']} ranks x {epoch['batch_size']} samples: "

@@ -4,7 +4,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -12,9 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from data_modules.contents import MAX_CAPTION, captions, pictures
+from data_modules.contents import MAX_CAPTION, captions, meta, pictures, sides
 from data_modules.decode import decode
+from data_modules.fields import Fields, check_fields, fields_of
 from data_modules.headers import read_header
+from data_modules.identifiers import sample_id
 from data_modules.reasons import BadSample, Mend, Reason
 from data_modules.salvage import salvage
 from data_modules.seeds import hash63
@@ -43,6 +45,7 @@ class Findings:
     good: int = 0
     problems: Counter[str] = field(default_factory=Counter)
     mended: Counter[str] = field(default_factory=Counter)
+    fields: Counter[str] = field(default_factory=Counter)  # good samples by what tasks read of them
     examples: dict[str, list[Example]] = field(default_factory=dict)
 
     def note(self, reason: Reason, example: Example) -> None:
@@ -58,6 +61,7 @@ class Findings:
         self.good += other.good
         self.problems.update(other.problems)
         self.mended.update(other.mended)
+        self.fields.update(other.fields)
         for reason, examples in other.examples.items():
             known = self.examples.setdefault(reason, [])
             known += examples[: EXAMPLES - len(known)]
@@ -70,8 +74,8 @@ class Findings:
     def of_json(cls, said: dict[str, Any]) -> "Findings":
         """The inverse of `as_json`."""
         examples = {k: [Example(*one) for one in kept] for k, kept in said["examples"].items()}
-        problems, mended = Counter(said["problems"]), Counter(said["mended"])
-        return cls(said["samples"], said["good"], problems, mended, examples)
+        problems, mended, read = (Counter(said[n]) for n in ("problems", "mended", "fields"))
+        return cls(said["samples"], said["good"], problems, mended, read, examples)
 
 
 class ShardJob(NamedTuple):
@@ -95,38 +99,44 @@ class ShardJob(NamedTuple):
 
 
 class Examined(NamedTuple):
-    """A shard's findings, and its keys as numbers."""
+    """A shard's findings, and its keys and its samples' ids as numbers."""
 
     file: Path
     findings: Findings
     keys: NDArray[np.int64]
+    ids: NDArray[np.int64]  # of the samples that have one
 
     def as_json(self) -> dict[str, Any]:
         """Give it as what JSON can hold, but for the file."""
-        return {"findings": self.findings.as_json(), "keys": self.keys.tolist()}
+        numbers = {"keys": self.keys.tolist(), "ids": self.ids.tolist()}
+        return {"findings": self.findings.as_json(), **numbers}
 
     @classmethod
     def of_json(cls, file: Path, said: dict[str, Any]) -> "Examined":
         """The inverse of `as_json`."""
-        keys = np.array(said["keys"], dtype=np.int64)
-        return cls(file, Findings.of_json(said["findings"]), keys)
+        keys, ids = (np.array(said[name], dtype=np.int64) for name in ("keys", "ids"))
+        return cls(file, Findings.of_json(said["findings"]), keys, ids)
 
 
 def examine(job: ShardJob) -> Examined:
     """Look at every sample of a shard."""
     found, shard = Findings(), str(job.file)
-    keys: list[str] = []
     if not job.file.is_file():
         found.note(Reason.MISSING_SHARD, Example(shard, "", "is in the index but not on the disk"))
-    else:
-        look = _Look(job.max_pixels, Text(job.text))
-        stored = _stored(job.file, found)
-        if not found.problems:
-            _compare(job, len(stored), found)
-        for sample in read_samples(job.file, stored):
-            keys.append(sample.key)
-            look(sample, found)
-    return Examined(job.file, found, np.array([hash63(key) for key in keys], dtype=np.int64))
+        return Examined(job.file, found, _numbers(()), _numbers(()))
+    stored = _stored(job.file, found)
+    if not found.problems:
+        _compare(job, len(stored), found)
+    notes = list(read_notes(job.file, stored))
+    fields = fields_of(zip((members for _, members in stored), notes, strict=True))
+    look = _Look(job.max_pixels, Text(job.text), fields)
+    for sample, told in zip(read_samples(job.file, stored), notes, strict=True):
+        look(sample, told, found)
+    return Examined(job.file, found, _numbers(look.keys), _numbers(look.ids))
+
+
+def _numbers(names: Iterable[str]) -> NDArray[np.int64]:
+    return np.array(sorted(map(hash63, names)), dtype=np.int64)
 
 
 def _compare(job: ShardJob, count: int, found: Findings) -> None:
@@ -155,7 +165,7 @@ def _stored(file: Path, found: Findings) -> list[StoredSample]:
     return stored
 
 
-def read_samples(file: Path, stored: list[StoredSample]) -> Iterator[Sample]:
+def read_samples(file: Path, stored: Sequence[StoredSample]) -> Iterator[Sample]:
     """Read samples in their order."""
     descriptor = os.open(file, os.O_RDONLY)
     try:
@@ -169,35 +179,59 @@ def read_samples(file: Path, stored: list[StoredSample]) -> Iterator[Sample]:
         os.close(descriptor)
 
 
+def read_notes(file: Path, stored: Sequence[StoredSample]) -> Iterator[dict[str, object]]:
+    """Read the json of samples in their order; empty where there is none to be read."""
+    bare = [(key, {c: m for c, m in members.items() if c == "json"}) for key, members in stored]
+    for sample in read_samples(file, bare):
+        try:
+            yield meta(sample)
+        except BadSample:
+            yield {}
+
+
 class _Look:
     """What training does with a sample but for the draws."""
 
-    def __init__(self, max_pixels: int, text: Text) -> None:
-        self.max_pixels, self.text = max_pixels, text
+    def __init__(self, max_pixels: int, text: Text, fields: Fields) -> None:
+        self.max_pixels, self.text, self.fields = max_pixels, text, fields
         self.whole = Text(replace(text.options, max_tokens=MAX_CAPTION))  # cuts nothing
-        self.seen: set[str] = set()
+        self.keys: set[str] = set()
+        self.ids: set[str] = set()
 
-    def __call__(self, sample: Sample, found: Findings) -> None:
+    def __call__(self, sample: Sample, notes: Mapping[str, object], found: Findings) -> None:
         found.samples += 1
         for column in filter(PICKLES.fullmatch, sample.columns):
             detail = f"has the column {column!r}, which is never opened"
             found.note(Reason.PICKLE_COLUMN, Example(sample.shard, sample.key, detail))
-        if sample.key in self.seen:
+        if sample.key in self.keys:
             detail = "comes a second time in the shard"
             found.note(Reason.DUPLICATE_KEY, Example(sample.shard, sample.key, detail))
-        self.seen.add(sample.key)
+        self.keys.add(sample.key)
+        name = sample_id(notes)
+        if name in self.ids:
+            detail = f"has the {name}, as another sample of the shard has"
+            found.note(Reason.DUPLICATE_ID, Example(sample.shard, sample.key, detail))
+        self.ids.update([name] if name else [])
         try:
-            found.mended.update(mend.value for mend in self._mends(sample))
-            found.good += 1
+            mends, read = self._read(sample, notes)
         except BadSample as bad:
             found.note(bad.reason, Example(sample.shard, sample.key, bad.detail))
+            return
+        found.mended.update(mend.value for mend in mends)
+        found.fields.update(read)
+        found.good += 1
 
-    def _mends(self, sample: Sample) -> set[Mend]:
-        found, texts = pictures(sample), captions(sample)
-        mends: set[Mend] = set()
-        for picture in found:
-            decode(picture, self.max_pixels)
-            mends |= read_header(picture).mends
+    def _read(self, sample: Sample, notes: Mapping[str, object]) -> tuple[set[Mend], Sequence[str]]:
+        """Give what is mended, and which fields of tasks were read."""
+        found = sides(sample) if self.fields.two_pictures else pictures(sample)
+        texts = captions(sample)
+        shapes = [decode(picture, self.max_pixels).shape for picture in found]
+        mends = {mend for picture in found for mend in read_header(picture).mends}
+        read = check_fields(notes, (shapes[0][1], shapes[0][0]), self.fields)
+        return mends | self._text_mends(texts), read
+
+    def _text_mends(self, texts: Sequence[str]) -> set[Mend]:
+        mends = set()
         for caption in texts:
             if self._is_cut(caption):
                 mends.add(Mend.CUT_CAPTION)

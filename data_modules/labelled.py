@@ -45,7 +45,7 @@ class MakeLabelled(Maker):
 
     def __init__(self, reader: Reader, classes: Sequence[str], *, required: bool) -> None:
         self.reader, self.required = reader, required
-        self.classes = {name.lower(): number for number, name in enumerate(classes)}
+        self.classes = numbered(classes)
 
     def item(self, sample: Sample, epoch: int) -> LabelledItem:
         """Make one sample, or raise BadSample."""
@@ -80,7 +80,7 @@ class MakeLabelled(Maker):
         return LabelledItem(
             picture,
             self.reader.tokens(captions(sample)[0]),
-            self._label(notes),
+            label_of(notes, self.classes, required=self.required),
             sample.position,
             sample.key,
             sample.key if identifier is None else str(identifier),
@@ -88,15 +88,31 @@ class MakeLabelled(Maker):
             ~sample.position if identifier is None else hash63(str(identifier)),
         )
 
-    def _label(self, notes: Mapping[str, object]) -> int:
-        found = notes.get("label")
-        names = ", ".join(self.classes)
-        if found in UNKNOWN:
-            if self.required:
-                raise BadSample(Reason.BAD_LABEL, f"has no label: give one of {names}")
-            return IGNORE
-        # NLVR2's are texts in its own files and truth values in others.
-        known = isinstance(found, str | bool) and self.classes.get(str(found).lower())
-        if known is None or known is False:
-            raise BadSample(Reason.BAD_LABEL, f"has the label {found!r}, which is none of {names}")
-        return known
+
+def numbered(classes: Sequence[str]) -> dict[str, int]:
+    """Give the numbers of classes by their names in lower case."""
+    return {name.lower(): number for number, name in enumerate(classes)}
+
+
+def label_of(notes: Mapping[str, object], classes: Mapping[str, int], *, required: bool) -> int:
+    """Number a sample's label; IGNORE where it says none.
+
+    Args:
+        notes: the json.
+        classes: as `numbered` gives them.
+        required: whether there must be one.
+
+    Raises:
+        BadSample: if it is none of the classes, or not there though it must be.
+    """
+    found = notes.get("label")
+    names = ", ".join(classes)
+    if found in UNKNOWN:
+        if required:
+            raise BadSample(Reason.BAD_LABEL, f"has no label: give one of {names}")
+        return IGNORE
+    # NLVR2's are texts in its own files and truth values in others.
+    known = isinstance(found, str | bool) and classes.get(str(found).lower())
+    if known is None or known is False:
+        raise BadSample(Reason.BAD_LABEL, f"has the label {found!r}, which is none of {names}")
+    return known

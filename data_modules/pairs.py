@@ -10,6 +10,7 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from data_modules.annotations import Format, Split, put_into_split, read_annotations
 from data_modules.decode import Pixels
 from data_modules.formats.group import Group
+from data_modules.identifiers import check_ids
 from data_modules.image import on_white
 from data_modules.ledger import Ledger, ledgers
 from data_modules.parallel import in_processes
@@ -67,8 +68,8 @@ def write_pairs(
             arguments on one output; the last to end joins them.
 
     Raises:
-        InputError: if the captions, a picture or an option cannot be used, or the output holds
-            another data set or one begun with other arguments.
+        InputError: if the captions, a picture or an option cannot be used, ids of samples to
+            evaluate come twice, or the output holds another data set or one begun otherwise.
     """
     recipe, chosen = _recipe(images, short_side, quality), parse_part(part)
     groups = read_annotations(captions or images, format)
@@ -90,6 +91,8 @@ def write_pairs(
     splits = shuffled_splits(groups, val_share, test_share, seed)
     jobs = shard_jobs(groups, splits, output, shard_size, recipe)
     mine = jobs[chosen.number - 1 :: chosen.of]
+    for name, members in splits.items():
+        check_ids(name, (group.meta for group in members if group.apart))
     _check_files(mine, captions or images)
     _check_place(splits, output)
     ledger = Ledger(output, "write", chosen, arguments)

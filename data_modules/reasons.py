@@ -40,6 +40,7 @@ class Reason(StrEnum):
     # of names
     DOTTED_KEY = "dotted_key"  # a.v2.jpg: the key ends at the first dot
     DUPLICATE_KEY = "duplicate_key"  # seen by `softmask data check` alone
+    DUPLICATE_ID = "duplicate_id"  # likewise; an evaluation refuses all of its data
     PICKLE_COLUMN = "pickle_column"  # never read; seen by `softmask data check` alone
 
 

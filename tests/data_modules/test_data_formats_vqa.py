@@ -129,6 +129,50 @@ def test_albefs_lists(tmp_path):
             assert notes.get("answers") == ([answer] if isinstance(answer, str) else answer)
 
 
+@pytest.mark.parametrize("subset", ["val2014", "test2015"])
+def test_questions_to_evaluate_that_come_twice_are_refused_before_anything_is_written(
+    tmp_path, subset
+):
+    asked_twice(tmp_path, subset)
+    name = "question_id 1001 of vqa"
+    with pytest.raises(
+        InputError, match=rf"1 of 3 ids come more than once, such as {name}, .* 2 t"
+    ):
+        convert(tmp_path, tmp_path / "a")
+    assert not (tmp_path / "out").exists()
+
+
+def test_questions_to_train_on_that_come_twice_are_counted(tmp_path, capsys):
+    asked_twice(tmp_path, "train2014")
+    assert len(convert(tmp_path, tmp_path / "a")["train"]) == 4
+    said = capsys.readouterr().out
+    assert "train: 1 of 3 ids come more than once, such as question_id 1001 of vqa, which" in said
+
+
+def asked_twice(tmp_path, subset):
+    """Three questions, the second of them a second time in other words."""
+    rows = write_official(tmp_path / "a", subset, 3)
+    file = tmp_path / "a" / f"v2_OpenEnded_mscoco_{subset}_questions.json"
+    rows = [*rows, {**rows[1], "question": "What else?"}]
+    file.write_text(json.dumps({"data_subtype": subset, "questions": rows}))
+    names = {picture_name(subset, row["image_id"]) for row in rows}
+    write_pictures(tmp_path / "images", sorted(names))
+
+
+def test_ids_are_compared_within_a_split(tmp_path, capsys):
+    rows = [{"question_id": 7, "question": "what", "answer": ["a"], "dataset": "vqa"}]
+    vg = [{"question_id": 7, "question": "why", "answer": "b", "dataset": "vg"}]
+    folder = tmp_path / "lists"
+    folder.mkdir()
+    for name, found in (("vqa_train", rows), ("vg_qa", vg), ("vqa_test", rows)):
+        full = [{**row, "image": "a.jpg"} for row in found]
+        (folder / f"{name}.json").write_text(json.dumps(full))
+    write_pictures(tmp_path / "images", ["a.jpg"])
+    found = convert(tmp_path, folder)
+    assert {split: len(samples) for split, samples in found.items()} == {"train": 2, "test": 1}
+    assert "more than once" not in capsys.readouterr().out
+
+
 def answered(question, image, said="yes"):
     return {"question_id": question, "image_id": image, "answers": [{"answer": said}]}
 
