@@ -18,8 +18,10 @@ from softmask.rows import Rows, first_of_each
 Gather = Callable[[Tensor], Tensor]
 """Stacks the rows of all ranks, equal in number on each."""
 
-SAME_PICTURE = 0.98
-"""Cosine of an image's features with themselves, encoded again: other batch, precision or JPEG."""
+GRID = 8
+SAME_PICTURE = 32
+"""Most levels of 255 by which cells of a grid differ, on average, in a picture stored once more as
+another JPEG. Of pixels, not of features: those of a fresh model are alike for all pictures."""
 
 
 @dataclass
@@ -98,7 +100,7 @@ class Gallery:
         position, row = batch["position"], batch["image_row"]
         kept = (tokens.to(torch.bfloat16) if self.half_tokens else tokens).detach().cpu()
         self._tokens.update(zip(position.tolist(), kept, strict=True))
-        images = {"image": image, "image_id": batch["image_id"]}
+        images = {"image": image, "image_id": batch["image_id"], "cells": cells(batch["image"])}
         self._images.add(position, {**images, "rank": torch.full_like(position, self.rank)})
         texts = {
             "of": position[row],
@@ -161,12 +163,17 @@ class Gallery:
         return rows.gather(gather)
 
 
+def cells(image: Tensor) -> Tensor:
+    """Mean colours of pictures in a grid, (B, 3, H, W) uint8 to (B, 3, GRID, GRID) uint8."""
+    return F.adaptive_avg_pool2d(image.float(), GRID).round().to(torch.uint8)
+
+
 def _check_ids(images: dict[str, Tensor], once: Tensor) -> None:
     """Refuse to drop a picture, and to give its captions to another, because of its id."""
     known, order = images["image_id"][once].sort()
     kept = once[order[torch.searchsorted(known, images["image_id"])]]
-    alike = F.cosine_similarity(images["image"].float(), images["image"][kept].float())
-    other = (alike < SAME_PICTURE).nonzero().flatten()
+    apart = (images["cells"].int() - images["cells"][kept].int()).abs().flatten(1).amax(dim=1)
+    other = (apart > SAME_PICTURE).nonzero().flatten()
     if len(other):
         place = images["position"]
         first, second = int(place[kept[other[0]]]), int(place[other[0]])
