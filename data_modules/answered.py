@@ -16,7 +16,7 @@ from data_modules.pictured import Reader
 from data_modules.reasons import BadSample, Reason
 from data_modules.shards import Sample
 from data_modules.sheet import Sheet
-from data_modules.text import Ids
+from data_modules.text import Ids, normalise
 from softmask.batch import AnsweredBatch, QuestionBatch
 
 VG_WEIGHT = 0.5
@@ -168,7 +168,7 @@ def answer_weights(notes: Mapping[str, Any]) -> dict[str, float]:
         BadSample: if there is none, one is empty, or the weight is no positive number.
     """
     answers = answers_of(notes)
-    if not answers or not all(text.strip() for text in answers):
+    if not answers or not all(normalise(text, 1) for text in answers):
         what = "an empty answer" if answers else "no answers"
         raise BadSample(Reason.BAD_ANSWERS, f"has {what}")
     scale = notes.get("answer_weight", VG_WEIGHT if notes.get("dataset") == "vg" else 1.0)

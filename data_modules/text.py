@@ -38,8 +38,8 @@ class TextOptions:
             punctuation or masked tokens (any token where a caption has none).
         masks_per_pair: soft masks drawn for each pair, with replacement.
         pad_to_max: pad to max_tokens instead of to the longest of the batch.
-        punctuation: is "kept", or goes as "albef" or "lavis" take it away, whose released weights
-            never saw it; see `softmask.captions.normalise`.
+        punctuation: is "kept", or goes as "albef", "lavis" or, of VQA, "lavis_questions" take it
+            away, whose released weights never saw it; see `softmask.captions.normalise`.
     """
 
     tokenizer: str = "bert-base-uncased"

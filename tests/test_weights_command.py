@@ -132,7 +132,7 @@ def test_lavis_is_named_with_its_tokenizer(tmp_path):
     for path in (by_name, by_scaler):
         ended = inspect(path)
         assert "LAVIS's ALBEF, retrieval\n" in ended.out
-        assert "text.sep true" in ended.out
+        assert "text.sep true and text.punctuation lavis with" in ended.out
     convert(by_name, "--output", tmp_path / "out", *HEADS)
     assert SoftMask.from_pretrained(tmp_path / "out").config.captions.sep is True
     task = new_task()

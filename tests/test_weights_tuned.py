@@ -58,7 +58,7 @@ def test_vqa_answers_as_its_task(given, pictures, tmp_path, name, double):
     torch.testing.assert_close(found.probability, probability)
     assert probability[:, 0].unique().numel() == 3
     assert model.config.captions.sep is lavis
-    assert model.config.captions.punctuation == ("lavis" if lavis else "albef")
+    assert model.config.captions.punctuation == ("lavis_questions" if lavis else "albef")
     assert model.config.answers.listed == tuple(LIST)
     # A folder starts the task too; of the shared space nothing is made up.
     report = load_weights(task, tmp_path / "vqa", task.adapt)

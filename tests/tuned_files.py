@@ -82,7 +82,7 @@ def options(name, sep=False):
     text = data["init_args"]["text"]
     text["max_tokens"] = min(text["max_tokens"], 32)
     if sep:  # LAVIS's
-        text["punctuation"] = "lavis"
+        text["punctuation"] = "lavis_questions" if name == "vqa" else "lavis"
     return {"image_size": 64, "text": TextOptions(**text, sep=sep)}
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from softmask.captions import normalise
 from softmask.errors import InputError
 from softmask.metrics import agreeing, agreement, comparable
 
@@ -79,7 +80,7 @@ def _by(names: Sequence[str], accuracy: Sequence[float]) -> dict[str, float]:
 
 
 def _is_answer(text: object) -> bool:
-    return isinstance(text, str) and bool(text.strip())
+    return isinstance(text, str) and bool(normalise(text, 1))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -20,10 +20,11 @@ HIDDEN = ("Cf", "Cs", "Co")
 JOINERS = "\u200c\u200d"  # they make other letters in Persian and Hindi, other pictures of emoji
 
 
-Punctuation = Literal["kept", "albef", "lavis"]
+Punctuation = Literal["kept", "albef", "lavis", "lavis_questions"]
 SIGNS: dict[str, dict[int, Any]] = {
     "albef": str.maketrans("-/", "  ", ",.'!?\"()*#:;~"),
     "lavis": str.maketrans(dict.fromkeys('.!"()*#:;~', " ")),
+    "lavis_questions": str.maketrans("", "", '.!"()*#:;~'),
 }
 """Signs that become spaces or go."""
 
@@ -38,9 +39,10 @@ def normalise(caption: str, max_words: int, punctuation: Punctuation = "kept") -
         caption: as written.
         max_words: words kept.
         punctuation: is "kept", or goes before words are counted as in the "albef" or "lavis" code,
-            whose released weights read texts and questions so. ALBEF drops most signs ("don't" is
-            "dont"), makes spaces of - and /, and "person" of "<person>". LAVIS makes spaces of
-            most, but keeps commas, apostrophes and question marks.
+            whose released weights read texts so. ALBEF drops most signs ("don't" is "dont"), makes
+            spaces of - and /, and "person" of "<person>"; questions too. LAVIS makes spaces of most
+            signs in captions, drops the same ones in questions ("lavis_questions": "U.S." is "US"),
+            and keeps commas, apostrophes and question marks in both.
     """
     text = caption if caption.isascii() else unicodedata.normalize("NFKC", caption)
     if not text.isprintable():

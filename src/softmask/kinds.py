@@ -12,7 +12,7 @@ from softmask.renames import State, from_albef, from_bert, from_vit, is_albef
 
 LAVIS = (
     "LAVIS feeds its text encoder with [SEP] at the end of each text, the official code without: "
-    "keep data.init_args.text.sep true and text.punctuation lavis with these weights."
+    "keep data.init_args.text.sep true and text.punctuation {} with these weights."
 )
 MADE_OF, NOTE, TASK, SEP = "made_of", "note", "task", "sep"
 PUNCTUATION = "punctuation"
@@ -69,16 +69,21 @@ def recognise(
         # LAVIS saves the state of its loss scaler, the official code that of its schedule.
         scaled = "scaler" in beside and "lr_scheduler" not in beside
         lavis = scaled or "lavis" in PurePath(path).name.lower()
-        owner, note = ("LAVIS's ALBEF", LAVIS) if lavis else ("official ALBEF", "")
         title = albef_task(state)
-        known = TASKS.get(title, "")
-        signs: Punctuation = "lavis" if lavis else "albef"
+        known, signs = TASKS.get(title, ""), _signs(title, lavis)
+        owner, note = ("LAVIS's ALBEF", LAVIS.format(signs)) if lavis else ("official ALBEF", "")
         return Kind(f"{owner}, {title}", from_albef, lavis, signs, note, task=known)
     if any(name in state for name in (BERT_WORDS, f"bert.{BERT_WORDS}")):
         return Kind("BERT", from_bert, is_whole=False)
     if "patch_embed.proj.weight" in state and "blocks.0.attn.qkv.weight" in state:
         return Kind("timm ViT", from_vit, is_whole=False)
     return None
+
+
+def _signs(title: str, lavis: bool) -> Punctuation:
+    if not lavis:
+        return "albef"
+    return "lavis_questions" if title == "VQA" else "lavis"
 
 
 def _ours(beside: Mapping[str, object]) -> Kind:

@@ -4,6 +4,7 @@ B questions, C answers in the list, K of them judged whole, L question tokens, T
 V word pieces.
 """
 
+import sys
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from softmask.captions import normalise
 from softmask.nn import AnswerDecoder, ImageKeys
 from softmask.tokenizer import PreTrainedTokenizerBase
 
@@ -30,8 +32,9 @@ class Ranked(NamedTuple):
 
 
 def tokenise(answers: Sequence[str], tokenizer: PreTrainedTokenizerBase) -> AnswerTokens:
-    """Cut answers into word pieces."""
-    cut = tokenizer(list(answers), add_special_tokens=False)["input_ids"]
+    """Cut answers into word pieces, normalised as those that are learnt; none loses a word."""
+    texts = [normalise(answer, sys.maxsize) for answer in answers]
+    cut = tokenizer(texts, add_special_tokens=False)["input_ids"]
     first, last = int(tokenizer.cls_token_id), int(tokenizer.sep_token_id)
     rows = [torch.tensor([first, *pieces, last]) for pieces in cut]
     ids = pad_sequence(rows, batch_first=True, padding_value=int(tokenizer.pad_token_id))

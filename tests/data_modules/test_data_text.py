@@ -1,4 +1,5 @@
 import random
+import re
 import warnings
 from dataclasses import replace
 from types import SimpleNamespace
@@ -64,6 +65,7 @@ def test_normalise():
         ("kept", "Isn't this - a <person>'s well-lit, (red) 1/2 cup? #1"),
         ("albef", "Isnt this a persons well lit red 1 2 cup 1"),
         ("lavis", "Isn't this - a <person>'s well-lit, red 1/2 cup? 1"),
+        ("lavis_questions", "Isn't this - a <person>'s well-lit, red 1/2 cup? 1"),
     ],
 )
 def test_punctuation_goes_as_in_the_code_of_the_weights(punctuation, expected):
@@ -73,6 +75,17 @@ def test_punctuation_goes_as_in_the_code_of_the_weights(punctuation, expected):
     read = Captions(load_tokenizer(), CaptionOptions(max_tokens=40, punctuation=punctuation))
     words = [word.text for word in read.words(said)]
     assert "".join(words) == expected.replace(" ", "")
+
+
+@pytest.mark.parametrize("letters", ["US.! ?,'", '()*x #:;~"', "-/a.b"])
+def test_lavis_makes_spaces_of_signs_in_captions_and_drops_them_in_questions(letters):
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        said = "".join(rng.choice([*letters], 30))
+        spaced = re.sub(r'[.!"()*#:;~]', " ", said)
+        assert normalise(said, 99, "lavis") == " ".join(spaced.split())
+        gone = re.sub(r'[.!"()*#:;~]', "", said)
+        assert normalise(said, 99, "lavis_questions") == " ".join(gone.split())
 
 
 def test_words_are_counted_after_punctuation_is_gone():

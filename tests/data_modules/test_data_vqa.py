@@ -33,9 +33,10 @@ def test_a_training_batch():
     assert (batch["answer_ids"][~batch["answer_mask"]] == tokenizer.pad_token_id).all()
 
 
-@pytest.mark.parametrize("punctuation", ["kept", "albef", "lavis"])
+@pytest.mark.parametrize("punctuation", ["kept", "albef", "lavis", "lavis_questions"])
 def test_answers_are_tokenised_as_those_of_the_list(punctuation):
     said = ["Left hand side", "x-ray", "3.5", "café", "5:30", "don't know", "yes/no", "?"]
+    said += ["\ufb01re", "\uff15", "\u00bd", "x\u00b2", "a\u200bb", "\u2460 red"]  # for NFKC
     sample = asking.noted(SAMPLES[0], answers=said)
     data = asking.data(text=TextOptions(punctuation=punctuation))
     batch = data.make_train()([sample], 0)
@@ -88,6 +89,7 @@ def test_weights_of_answers(notes, weights):
         ({"answers": None}, Reason.BAD_ANSWERS, "no answers"),
         ({"answers": []}, Reason.BAD_ANSWERS, "no answers"),
         ({"answers": ["a", " "]}, Reason.BAD_ANSWERS, "an empty answer"),
+        ({"answers": ["a", "\u200b"]}, Reason.BAD_ANSWERS, "an empty answer"),
         ({"answers": "yes"}, Reason.BAD_ANSWERS, "no list of texts"),
         ({"answers": [1]}, Reason.BAD_ANSWERS, "no list of texts"),
         ({"answer_weight": 0}, Reason.BAD_ANSWERS, "answer_weight 0"),
