@@ -1,6 +1,7 @@
 """Every YAML of conf/ is executed: a new one is found by its folder, or fails the first test."""
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -77,6 +78,21 @@ def test_yaml_is_small_and_says_what_it_is(path):
 def test_data_of_published_recipes_says_what_becomes_of_signs(name):
     said = yaml.safe_load((program.CONF / "data" / f"{name}.yaml").read_text())
     assert said["init_args"]["text"]["punctuation"] in ("albef", "lavis")
+
+
+def test_pictures_of_fine_tuning_are_written_large_enough_for_crops():
+    """Of one size wherever it is named; grounding shows whole pictures."""
+    repo = program.CONF.parent
+    files = [*repo.glob("conf/data/*.yaml"), *repo.glob("docs/tasks/*.md"), repo / "README.md"]
+    sizes = {
+        file.name: set(re.findall(r"--short_side (\d+)", file.read_text(encoding="utf-8")))
+        for file in files
+    }
+    assert {name: found for name, found in sizes.items() if found - {"480"}} == {
+        "refcoco.yaml": {"384"},
+        "grounding.md": {"384"},
+    }
+    assert len([name for name, found in sizes.items() if found]) >= 13
 
 
 UNTRAINED = {"zeroshot"}
