@@ -4,6 +4,7 @@ Only pictures, txt and json are ever read: a pickled column is bytes that nobody
 """
 
 import json
+from collections.abc import Collection
 from typing import NamedTuple
 
 from data_modules.decode import Pixels, decode
@@ -47,7 +48,7 @@ def encoded(sample: Sample) -> bytes:
     if found:
         # Which of them the caption describes, nobody knows: one may be a mask or a depth map.
         raise BadSample(Reason.MANY_PICTURES, f"has {len(found)} pictures: {', '.join(found)}")
-    two = _given(sample)
+    two = _given(sample.columns)
     if len(two) == 2:
         detail = f"has two pictures, {' and '.join(two)}, of which this task reads one"
         raise BadSample(Reason.MANY_PICTURES, detail)
@@ -74,16 +75,19 @@ def pictures(sample: Sample) -> list[bytes]:
     Raises:
         BadSample: if one is missing, or there are several for a place.
     """
-    two = _given(sample)
+    return list(sides(sample)) if is_of_two(sample.columns) else [encoded(sample)]
+
+
+def is_of_two(columns: Collection[str]) -> bool:
+    """Tell whether a sample is about two pictures, of which one may be missing."""
+    two = _given(columns)
     # A key that ends in ".left" puts that before its text too.
-    if len(two) == 2 or (two and "txt" in sample.columns):
-        return list(sides(sample))
-    return [encoded(sample)]
+    return len(two) == 2 or (len(two) == 1 and "txt" in columns)
 
 
-def _given(sample: Sample) -> list[str]:
+def _given(columns: Collection[str]) -> list[str]:
     """Name the sides that have a picture."""
-    return [side for side in (LEFT, RIGHT) if any(f"{side}.{k}" in sample.columns for k in IMAGES)]
+    return [side for side in (LEFT, RIGHT) if any(f"{side}.{k}" in columns for k in IMAGES)]
 
 
 def _side(sample: Sample, side: str) -> bytes:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from data_modules.answered import answer_weights, question_number
 from data_modules.boxes import marked
-from data_modules.contents import LEFT, RIGHT
+from data_modules.contents import is_of_two
 from data_modules.labelled import UNKNOWN, label_of, numbered
 from softmask.batch import ENTAILMENT, TRUTH
 
@@ -35,7 +35,7 @@ def fields_of(shard: Iterable[tuple[Collection[str], Mapping[str, object]]]) -> 
     labels: list[str] = []
     for columns, notes in shard:
         count += 1
-        two += any(column.startswith((f"{LEFT}.", f"{RIGHT}.")) for column in columns)
+        two += is_of_two(columns)
         answered += "answers" in notes
         label = notes.get("label")
         labels += [] if label in UNKNOWN else [str(label).lower()]
