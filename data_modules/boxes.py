@@ -4,6 +4,7 @@ Boxes are x, y, width and height in pixels of the original picture, as COCO writ
 """
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -30,7 +31,7 @@ class Marked(NamedTuple):
     split: str  # "" if it says none
 
 
-def marked(notes: dict[str, object], stored: tuple[int, int]) -> Marked:
+def marked(notes: Mapping[str, object], stored: tuple[int, int]) -> Marked:
     """Read the json of a sample.
 
     Args:
@@ -55,7 +56,7 @@ def marked(notes: dict[str, object], stored: tuple[int, int]) -> Marked:
     return Marked(np.array(box, np.float32), size, rows, split)
 
 
-def _size(notes: dict[str, object], stored: tuple[int, int]) -> tuple[int, int]:
+def _size(notes: Mapping[str, object], stored: tuple[int, int]) -> tuple[int, int]:
     said = notes.get("size")
     if said is None and not {"box", "detections"} & notes.keys():
         return stored
