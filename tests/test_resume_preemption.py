@@ -54,7 +54,7 @@ def test_a_signal_from_outside(corpus, tmp_path):
     while not lines.exists() and time.monotonic() < end:
         time.sleep(0.05)
     os.kill(running.process.pid, signal.SIGTERM)
-    ended = program.finish(running, timeout=30)
+    ended = program.finish(running)
     assert ended.code == GONE, ended.err
     assert seen.last(tmp_path)["global_step"] == len(seen.read(tmp_path))
 

@@ -182,7 +182,7 @@ def test_from_official_vqa_to_an_answer_and_the_page(given, pictures, tmp_path):
         page = asked(where(running), pictures[0], TEXTS[0])
     finally:
         os.kill(running.process.pid, signal.SIGINT)
-        ended = program.finish(running, 30)
+        ended = program.finish(running)
     assert re.findall(r"<li><span>([^<]*)</span> <meter", page) == names[0][:5]
     assert ended.err == ""
 
