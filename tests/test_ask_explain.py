@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
@@ -95,6 +96,15 @@ def test_explain_draws_every_word_on_png_and_page(shared, folder, model, tmp_pat
     assert not re.search(r"(src|href)=.(http|/|file)", written)
     shown = Image.open(png)
     assert min(shown.size) > 320
+
+
+def test_pictures_of_one_name_keep_what_was_drawn_of_each(shared, folder, tmp_path):
+    (tmp_path / "other").mkdir()
+    copy = shutil.copy(folder / "00.png", tmp_path / "other" / "00.png")
+    for image, text in ((folder / "00.png", "a"), (copy, "a"), (copy, "b"), (copy, "b")):
+        args = ("--image", image, "--text", text, "--output", tmp_path / "out")
+        run("explain", "--model", shared, *args)
+    assert len(list((tmp_path / "out").glob("00-*.png"))) == 3
 
 
 def test_explain_of_a_table_is_one_page_and_numbered_pictures(shared, folder, tmp_path):
