@@ -228,3 +228,11 @@ def test_a_run_knows_its_epochs(accumulate, length):
     made = training.trainer(**options)
     made.fit(task, datamodule=training.Given([training.batch()] * 4))
     assert task.rates == pytest.approx([1e-3] * steps + [5e-4] * steps)
+
+
+@pytest.mark.parametrize("falls", ["step", "epoch"])
+def test_a_run_without_end_is_refused(falls):
+    task = training.task(optim=Optim(falls=falls))
+    made = training.trainer(max_epochs=-1, max_steps=-1, max_time={"seconds": 2})
+    with pytest.raises(InputError, match=r"max_steps is -1 and max_epochs -1, without end"):
+        made.fit(task, datamodule=training.Given([training.batch()]))

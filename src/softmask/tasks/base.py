@@ -152,15 +152,26 @@ class TaskModule(L.LightningModule):
         return "\n".join([f"{type(self).__name__} on {corpus}:", *cells])
 
     def configure_optimizers(self) -> Any:
-        """AdamW with warm-up and cosine over the whole run, asked every batch."""
+        """AdamW with warm-up and cosine over the whole run, asked every batch.
+
+        Raises:
+            InputError: the run has no end, and so no cosine.
+        """
         trainer = self.trainer
+        steps = trainer.estimated_stepping_batches
+        if math.isinf(steps):
+            raise InputError(
+                f"trainer.max_steps is {trainer.max_steps} and max_epochs {trainer.max_epochs}, "
+                f"without end: the learning rate falls towards one, so set either, beside a "
+                f"max_time too."
+            )
         # Lightning does not clip under a fused optimiser in mixed precision: it stops the run. And
         # with a loss scaler the fused one unscales in its step, after the norm was looked at.
         mixed = isinstance(trainer.precision_plugin, MixedPrecision)
         looks = trainer.gradient_clip_val or self._scaled()
         optimizer, schedule = self.optim.build(
             self,
-            int(trainer.estimated_stepping_batches),
+            int(steps),
             epoch_steps=self._epoch_steps(),
             fused=not (mixed and looks),
             stacks=self.backbone.stacks(),
