@@ -13,6 +13,8 @@ from data_modules.shards import Sample
 from data_modules.text import Text, TextOptions
 from softmask import SoftMask
 from softmask.callbacks.looks import mark, soft_rows
+from softmask.callbacks.panels import GroundingPanels, SoftMaskPanels
+from softmask.errors import InputError
 from softmask.panels import SIDE, Row, panel
 from softmask.tasks import PretrainTask, SoftMasking
 
@@ -71,6 +73,7 @@ def test_each_row_is_the_next_word_that_names_something(model, task, pairs):
     [
         (["blue", "square"], 2, [(0, "blue"), (2, "square")]),  # each word in a pair of its own
         (["yellow", "green"], 3, [(1, "yellow"), (0, "red"), (2, "unbelievableness")]),
+        (["BLUE", "Xylophones"], 2, [(0, "blue"), (1, "xylophones")]),
         (["red", "two", "the"], 1, [(0, "red")]),
         ([], 0, []),
     ],
@@ -108,3 +111,9 @@ def test_a_panel_shows_maps_by_hiding_where_there_are_any():
     assert red - blue > 50
     red, _, blue = drawn[34 + 8, left + 8]
     assert abs(red - blue) < 5
+
+
+@pytest.mark.parametrize("kind", [SoftMaskPanels, GroundingPanels])
+def test_a_negative_number_of_samples_is_refused(kind):
+    with pytest.raises(InputError, match=rf"{kind.__name__}\.samples is -1: give 0 or more"):
+        kind(samples=-1)

@@ -1,6 +1,7 @@
 """What the drawings of evaluation samples share: which samples, when, and where they go."""
 
 from abc import abstractmethod
+from math import inf
 from typing import Any, NamedTuple
 
 import lightning.pytorch as L
@@ -9,6 +10,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from PIL import Image
 
 from softmask.callbacks.folder import run_folder
+from softmask.errors import refuse_outside
 from softmask.panels import Pixels
 
 
@@ -24,12 +26,16 @@ class Drawing(Callback):
 
     Args:
         samples: how many; the same ones every time. 0 draws none.
+
+    Raises:
+        InputError: the number is negative.
     """
 
     name: str
     """Of the file, and in TensorBoard."""
 
     def __init__(self, samples: int = 4) -> None:
+        refuse_outside(type(self).__name__, {"samples": samples}, {"samples": (0, inf)})
         self.samples = samples
         self._batch: Any = None
 

@@ -73,15 +73,16 @@ def mark(
         batch: B pairs.
         captions: cuts captions as the batch's were.
         samples: how many pairs at most.
-        wanted: words to mark, each in the first pair that has it. Other pairs follow in order,
-            and of each the next word that names something.
+        wanted: words to mark, each in the first pair that has it, in capitals or not. Other pairs
+            follow in order, and of each the next word that names something.
     """
     texts = [[word.text for word in captions.words(text)] for text in batch["caption"]]
+    small = [[word.lower() for word in words] for words in texts]
     marked: dict[int, Marked] = {}
-    for word in wanted:
-        has = (row for row, said in enumerate(texts) if word in said and row not in marked)
+    for word in map(str.lower, wanted):
+        has = (row for row, said in enumerate(small) if word in said and row not in marked)
         if (row := next(has, None)) is not None:
-            marked[row] = Marked(row, texts[row], texts[row].index(word))
+            marked[row] = Marked(row, texts[row], small[row].index(word))
     for row, (words, place) in enumerate(zip(texts, batch["position"].tolist(), strict=True)):
         names = naming(words)
         marked.setdefault(row, Marked(row, words, names[place % len(names)]))

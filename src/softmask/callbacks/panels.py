@@ -31,7 +31,8 @@ class SoftMaskPanels(Drawing):
         samples: how many; the same ones every time. 0 draws none.
         hiding: draw also where hiding a part of the picture costs the word its match, which takes a
             pass of the fusion encoder for each sample and patch; see `occlusion_maps`.
-        words: to look for in captions of the first batch: the first pair that has one shows it.
+        words: to look for in captions of the first batch, in capitals or not: the first pair that
+            has one shows it. Of "t-shirt", which the tokenizer cuts at the sign, "shirt" is one.
             Other pairs follow, each with a word of its own.
     """
 
