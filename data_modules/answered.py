@@ -3,7 +3,6 @@
 B questions of this rank, A answers of all of them, L question tokens, T answer tokens.
 """
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -21,6 +20,8 @@ from softmask.batch import AnsweredBatch, QuestionBatch
 
 VG_WEIGHT = 0.5
 """Of a Visual Genome answer, which one person gave (ALBEF's recipe)."""
+MAX_WEIGHT = 1e6
+"""Beyond it float32 loses all other losses; some whole numbers of JSON are no floats at all."""
 
 
 class QuestionItem(NamedTuple):
@@ -140,11 +141,11 @@ def question_number(notes: Mapping[str, object], position: int) -> int:
     """Give a question's id; without one, its place in the data set.
 
     Raises:
-        BadSample: if it is no whole number.
+        BadSample: if it is no whole number, or too large for a tensor.
     """
     number = notes.get("question_id", position)
-    if not isinstance(number, int) or isinstance(number, bool):
-        detail = f"has the question_id {number!r}, which is no whole number"
+    if not isinstance(number, int) or isinstance(number, bool) or abs(number) >= 2**63:
+        detail = f"has the question_id {number!r:.80}, which is no whole number of 64 bits"
         raise BadSample(Reason.BAD_JSON, detail)
     return number
 
@@ -165,14 +166,14 @@ def answer_weights(notes: Mapping[str, Any]) -> dict[str, float]:
     """Give the different answers to learn, each with its weight.
 
     Raises:
-        BadSample: if there is none, one is empty, or the weight is no positive number.
+        BadSample: if there is none, one is empty, or the weight is not above 0, up to MAX_WEIGHT.
     """
     answers = answers_of(notes)
     if not answers or not all(normalise(text, 1) for text in answers):
         what = "an empty answer" if answers else "no answers"
         raise BadSample(Reason.BAD_ANSWERS, f"has {what}")
     scale = notes.get("answer_weight", VG_WEIGHT if notes.get("dataset") == "vg" else 1.0)
-    if not isinstance(scale, int | float) or not 0 < scale < math.inf:
-        detail = f"has the answer_weight {scale!r}, which is no positive number"
+    if not isinstance(scale, int | float) or not 0 < scale <= MAX_WEIGHT:
+        detail = f"has the answer_weight {scale!r:.80}, no positive number up to {MAX_WEIGHT:g}"
         raise BadSample(Reason.BAD_ANSWERS, detail)
     return {text: scale * count / len(answers) for text, count in Counter(answers).items()}

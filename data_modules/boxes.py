@@ -16,6 +16,8 @@ Boxes = NDArray[np.float32]
 
 EDGE = 1.0
 """Pixels that a box may reach beyond the picture: COCO's are rounded."""
+MAX_SIDE = 2**31
+"""Numbers from here on are no pixels, and as whole numbers of JSON may be too large for a float."""
 MAX_SPLIT = 32
 """Letters in the name of a part of the data."""
 SAME_SHAPE = 0.01
@@ -60,7 +62,7 @@ def _size(notes: Mapping[str, object], stored: tuple[int, int]) -> tuple[int, in
     said = notes.get("size")
     if said is None and not {"box", "detections"} & notes.keys():
         return stored
-    if not isinstance(said, list) or len(said) != 2 or not all(type(n) is int for n in said):
+    if not isinstance(said, list) or len(said) != 2 or not all(map(_is_whole, said)):
         raise BadSample(
             Reason.BAD_BOX, f"says {said!r:.80} where the original's [width, height] is needed"
         )
@@ -77,7 +79,7 @@ def _size(notes: Mapping[str, object], stored: tuple[int, int]) -> tuple[int, in
 def _box(said: object, size: tuple[int, int], name: str) -> list[float]:
     """Give a box; what follows its four numbers, such as a detector's score, is left out."""
     numbers = said[:4] if isinstance(said, list) else []
-    if len(numbers) < 4 or not all(type(n) in (int, float) and math.isfinite(n) for n in numbers):
+    if len(numbers) < 4 or not all(map(_is_pixels, numbers)):
         raise BadSample(Reason.BAD_BOX, f"has the {name} {said!r:.80}: no [x, y, width, height]")
     x, y, width, height = map(float, numbers)
     if width <= 0 or height <= 0:
@@ -88,3 +90,12 @@ def _box(said: object, size: tuple[int, int], name: str) -> list[float]:
             f"has the {name} {said!r:.80} outside its picture of {size[0]} x {size[1]} pixels",
         )
     return [x, y, width, height]
+
+
+def _is_whole(number: object) -> bool:
+    return type(number) is int and abs(number) < MAX_SIDE
+
+
+def _is_pixels(number: object) -> bool:
+    # Not a number is not below anything.
+    return _is_whole(number) or (type(number) is float and abs(number) < MAX_SIDE)
