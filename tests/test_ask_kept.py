@@ -91,6 +91,22 @@ def test_a_picture_of_the_same_size_is_another_by_its_time(shared, folder, tmp_p
     embed(shared, folder, tmp_path / "o")
 
 
+@pytest.mark.parametrize(("what", "said"), [("texts", None), ("images", "older version")])
+def test_features_of_an_older_version_go_on_where_there_are_no_files(
+    shared, folder, tmp_path, what, said
+):
+    write_table(folder / "pairs.csv", [("00.png", "a red square")])
+    ask = ("embed", "--model", shared, "--csv", folder / "pairs.csv", "--what", what)
+    run(*ask, "--output", tmp_path / "o")
+    noted = json.loads((tmp_path / "o/index.json").read_text())
+    del noted["plan"]["held"][what]["files"]
+    (tmp_path / "o/index.json").write_text(json.dumps(noted))
+    if said:
+        assert said in refused(*ask, "--output", tmp_path / "o")
+    else:
+        run(*ask, "--output", tmp_path / "o")
+
+
 def test_a_picture_that_is_asked_is_not_written_over(shared, folder):
     rows = [("00.png", "a"), ("0000-00.png", "a")]
     table = write_table(folder / "pairs.csv", rows)

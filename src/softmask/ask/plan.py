@@ -115,6 +115,8 @@ def read_content(file: Path) -> dict[str, Any]:
         ) from error
     if not known:
         raise InputError(f"{file} is not of the format {FORMAT}: embed again with this version.")
+    held = content["plan"]["held"]  # older versions noted no files, also of what has none
+    content["plan"]["held"] = {kind: {"files": "", **each} for kind, each in held.items()}
     return dict(content)
 
 
