@@ -97,10 +97,10 @@ def class_table(report: Mapping[str, Any], title: str) -> str:
 def question_table(report: Mapping[str, Any], title: str) -> str:
     """Accuracies of answers in percent, beside the commonest answer, as lines of text."""
     lines = [f"{title}: {report['questions']} questions"]
-    rows = {name: report[name] for name in ("accuracy", "majority") if name in report}
-    for types in ("by_answer_type", "by_type"):
-        rows |= {f"  {name}": share for name, share in report.get(types, {}).items()}
-    lines += [f"{name:<34}{100 * share:7.2f} %" for name, share in rows.items()]
+    rows = [(name, report[name]) for name in ("accuracy", "majority") if name in report]
+    for types in ("by_answer_type", "by_type"):  # which may share names
+        rows += [(f"  {name}", share) for name, share in report.get(types, {}).items()]
+    lines += [f"{name:<34}{100 * share:7.2f} %" for name, share in rows]
     if report["without_answers"]:
         lines.append(f"{report['without_answers']} questions without answers are not scored")
     return "\n".join(lines)

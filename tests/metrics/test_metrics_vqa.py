@@ -7,6 +7,7 @@ import pytest
 
 from softmask.answers import Asked, answer_scores
 from softmask.metrics import agreement, comparable, normalise_answer, vqa_accuracy
+from softmask.tables import question_table
 
 MARKS = [";", "/", "[", "]", '"', "{", "}", "(", ")", "=", "+", "\\", "_", "-", ">", "<", "@"]
 MARKS += ["`", ",", "?", "!"]
@@ -176,3 +177,10 @@ def test_contractions_get_their_apostrophe(short, whole):
 @pytest.mark.parametrize("word", ["its", "shell", "well", "wed", "id", "ill", "shed"])
 def test_words_of_their_own_stay(word):
     assert normalise_answer(word) == word
+
+
+def test_a_table_shows_types_of_questions_and_of_answers_that_share_a_name():
+    types = {"by_type": {"number": 0.25}, "by_answer_type": {"number": 0.5}}
+    shown = question_table({"questions": 4, "without_answers": 0, "accuracy": 0.5, **types}, "A")
+    values = [line.split()[-2:] for line in shown.splitlines() if line.startswith("  number")]
+    assert values == [["50.00", "%"], ["25.00", "%"]]
