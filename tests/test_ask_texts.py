@@ -83,3 +83,8 @@ def test_a_list_of_what_are_no_texts_is_refused(shared, folder):
     assert ended.code == 1
     assert ended.err.startswith('softmask: --text ["red", 1.5] is no list of texts: quote each')
     assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("text", ["[7]", "[red]", "- red"])
+def test_what_yaml_reads_as_a_list_is_a_text_in_quotes(shared, folder, text):
+    assert list(scored(shared, folder, "--text", json.dumps([text]))) == [text]

@@ -79,8 +79,8 @@ def _given(
     assert image is not None
     if isinstance(text, str) and text.startswith("[") and text.endswith("]"):
         raise InputError(
-            f'--text {text} is no list of texts: quote each of them, as in \'["a cat", "7"]\', or '
-            f"give --text+ for each, also for one that is in brackets."
+            f'--text {text} is no list of texts: quote each of them, as in \'["a cat", "7"]\', '
+            f"also a single one that has brackets of its own, as in '[\"[7]\"]'."
         )
     return [Pair(str(image), image, one) for one in listed_texts(text)]
 
