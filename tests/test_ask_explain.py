@@ -144,6 +144,16 @@ def test_rows_that_cannot_be_explained_leave_the_others(shared, folder, tmp_path
         Page(written)
 
 
+def test_a_table_of_which_nothing_can_be_explained_says_of_no_others(shared, folder, tmp_path):
+    table = write_table(tmp_path / "pairs.csv", [("none.png", "a"), ("00.png", "\u200b")])
+    ask = ("--csv", str(table), "--images", str(folder), "--output", str(tmp_path / "out"))
+    ended = here(["explain", "--model", str(shared), *ask])
+    assert ended.code == 1
+    last = ended.err.splitlines()[-1]
+    assert last.startswith("softmask: 2 of 2 pairs could not be explained")
+    assert "written" not in last
+
+
 def test_explain_by_hiding_says_so(shared, folder, model, tmp_path):
     out, text = tmp_path / "out", "a red square"
     run("explain", "--model", shared, "--image", folder / "00.png", "--text", text,

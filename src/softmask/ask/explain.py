@@ -119,8 +119,8 @@ def _end(stems: Sequence[str], left_out: Sequence[str], output: Path, *, one_pag
         print(f"Written to {output}: {what}{f' of each pair ({written})' * (many > 1)}")
     if left_out:
         raise InputError(
-            f"{len(left_out)} of {many} pairs could not be explained, the first is {left_out[0]} "
-            f"All others are written."
+            f"{len(left_out)} of {many} pairs could not be explained, the first is {left_out[0]}"
+            f"{' All others are written.' * bool(written)}"
         )
 
 
