@@ -135,6 +135,8 @@ def _child(
     environment: dict[str, str],
 ) -> None:
     os.setpgrp()
+    # A shell ignores it for what it starts in the background, the tests too.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     for number, path in enumerate(streams, start=1):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     os.environ.update(environment)
