@@ -4,11 +4,13 @@ import json
 import re
 import shutil
 from html.parser import HTMLParser
+from io import BytesIO
 from itertools import pairwise
 from types import SimpleNamespace
 
 import program
 import pytest
+from PIL import Image
 
 from softmask.callbacks.page import RunPage
 from softmask.curves import Chart, charts, draw, family, place, thinned, ticks
@@ -108,19 +110,22 @@ def test_headings_go_down_step_by_step(page):
 
 
 def test_everything_is_escaped():
-    bad = "<b>\"&'</b>"
+    bad, data = "<b>\"&'</b>", BytesIO()
+    Image.new("RGB", (30, 20)).save(data, "png")
     story = RunStory(
         bad,
         {bad: bad},
         {"corpus": bad, bad: bad, "n": 1, "per": {bad: 0.5, "interval": {bad: [0.25, 0.75]}}},
         {f"train/{bad}": {0: 1.0}, f"val/{bad}": {0: 1.0}},
-        [Panel(bad, b"png", bad)],
+        [Panel(bad, data.getvalue(), bad)],
         bad,
         bad,
     )
     page = Page(run_page(story))
     assert run_page(story).count("<b>") == 2  # the last values in the legends
-    assert page.all("img")[0]["alt"] == bad
+    image = page.all("img")[0]
+    assert image["alt"] == bad
+    assert (image["width"], image["height"]) == ("30", "20")  # its place is kept while it loads
     assert bad in page.texts["title"]
 
 

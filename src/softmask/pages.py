@@ -3,6 +3,9 @@
 import base64
 from collections.abc import Iterable, Sequence
 from html import escape
+from io import BytesIO
+
+from PIL import Image
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c2330; --soft: #5b6472; --ground: #f5f6f8;
@@ -41,15 +44,17 @@ def document(title: str, body: str, style: str = "") -> str:
 
 
 def picture(data: bytes, kind: str, alt: str) -> str:
-    """An image inside of the page.
+    """An image inside of the page, which keeps its place before it is decoded.
 
     Args:
         data: the file's bytes.
         kind: png, jpeg and so on.
         alt: what it shows, as text.
     """
+    with Image.open(BytesIO(data)) as image:
+        size = f'width="{image.width}" height="{image.height}"'
     said = escape(alt, quote=True)
-    return f'<img alt="{said}" loading="lazy" src="{data_uri(data, kind)}">'
+    return f'<img alt="{said}" {size} loading="lazy" src="{data_uri(data, kind)}">'
 
 
 def data_uri(data: bytes, kind: str) -> str:
