@@ -2,32 +2,40 @@
 # package registry are all that must be there; `make PYTHON=python3.12 ...` picks another Python.
 PYTHON ?= python3
 TRAINER ?= cpu
-CKPT ?=
+# A run's folder, such as runs/my-vqa; without it a run gets the next free number.
+RUN ?=
+CKPT ?= $(if $(RUN),best)
 JOBS ?= 2
 ARGS ?=
 
 BIN := .venv/bin
 # A task is a file conf/<task>.yaml: a new one needs no edit here.
 TASKS := $(filter-out demo,$(basename $(notdir $(wildcard conf/*.yaml))))
+# Learns nothing: it has no training, and its weights come by --model.init_args.init_from.
+UNTRAINED := zeroshot
+TRAINED := $(filter-out $(UNTRAINED),$(TASKS))
 CONF = -c conf/trainer/$(TRAINER).yaml -c conf/$(1).yaml
+IN_RUN = $(if $(RUN),--trainer.logger.init_args.save_dir "$(patsubst %/,%,$(dir $(RUN:/=)))" \
+	--trainer.logger.init_args.version "$(notdir $(RUN:/=))")
+FROM = $(if $(filter $(TRAINED),$(1)),--ckpt_path "$(CKPT)")
 
 # Said before anything is installed.
-NEEDS_CKPT := $(filter $(foreach verb,validate test predict,$(TASKS:%=$(verb)-%)),$(MAKECMDGOALS))
+NEEDS_CKPT := $(filter $(foreach verb,validate test predict,$(TRAINED:%=$(verb)-%)),$(MAKECMDGOALS))
 ifneq ($(and $(NEEDS_CKPT),$(if $(CKPT),,missing)),)
-$(error $(firstword $(NEEDS_CKPT)) needs a checkpoint: add CKPT=path/to/file.ckpt)
+$(error $(firstword $(NEEDS_CKPT)) needs a checkpoint: add RUN=runs/name-of-the-training, or CKPT=path/to/file.ckpt)
 endif
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo demo-tasks ablation results compare-reference test env browser page-pictures lint format type check site bench bench-data bench-scale board clean \
-	$(TASKS) $(TASKS:%=debug-%) $(TASKS:%=validate-%) $(TASKS:%=test-%) \
+	$(TRAINED) $(TRAINED:%=debug-%) $(TRAINED:%=validate-%) $(TASKS:%=test-%) \
 	$(TASKS:%=predict-%)
 
 help:
 	@sed -nE -e 's/^([a-z-]+):.* ## /\1|/p' -e 's/^## ([^:]+): /\1|/p' Makefile \
 		| awk -F '|' '{ printf "  %-17s %s\n", $$1, $$2 }'
 	@echo
-	@echo '  <task>            $(or $(TASKS),none yet)'
+	@echo '  <task>            $(or $(TRAINED),none yet)'
 	@echo '  TRAINER=          $(or $(basename $(notdir $(wildcard conf/trainer/*.yaml))),none yet) (now $(TRAINER))'
 	@echo '  ARGS="..."        more flags, for the program or for pytest'
 
@@ -89,25 +97,25 @@ site: .venv/.stamp-docs ## build the documentation into site/
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 	@echo "== the site begins at site/index.html"
 
-## <task>: train a task: make pretrain TRAINER=gpu ARGS="..."
-$(TASKS): %: .venv/.stamp-demo
-	$(BIN)/softmask fit $(call CONF,$*) $(ARGS)
+## <task>: train a task: make pretrain TRAINER=gpu RUN=runs/mine ARGS="..."
+$(TRAINED): %: .venv/.stamp-demo
+	$(BIN)/softmask fit $(call CONF,$*) $(IN_RUN) $(ARGS)
 
 ## debug-<task>: train it for a moment, to see that it runs
-$(TASKS:%=debug-%): debug-%: .venv/.stamp-demo
+$(TRAINED:%=debug-%): debug-%: .venv/.stamp-demo
 	$(BIN)/softmask fit $(call CONF,$*) -c conf/overlay/debug.yaml $(ARGS)
 
-## validate-<task>: score a checkpoint on the validation set: CKPT=...
-$(TASKS:%=validate-%): validate-%: .venv/.stamp-demo
-	$(BIN)/softmask validate $(call CONF,$*) --ckpt_path "$(CKPT)" $(ARGS)
+## validate-<task>: score a checkpoint on the validation set: RUN=runs/mine or CKPT=...
+$(TRAINED:%=validate-%): validate-%: .venv/.stamp-demo
+	$(BIN)/softmask validate $(call CONF,$*) $(IN_RUN) $(call FROM,$*) $(ARGS)
 
-## test-<task>: score a checkpoint on the test set: CKPT=...
+## test-<task>: score a checkpoint on the test set: RUN=runs/mine or CKPT=...
 $(TASKS:%=test-%): test-%: .venv/.stamp-demo
-	$(BIN)/softmask test $(call CONF,$*) --ckpt_path "$(CKPT)" $(ARGS)
+	$(BIN)/softmask test $(call CONF,$*) $(IN_RUN) $(call FROM,$*) $(ARGS)
 
-## predict-<task>: write a checkpoint's predictions: CKPT=...
+## predict-<task>: write a checkpoint's predictions: RUN=runs/mine or CKPT=...
 $(TASKS:%=predict-%): predict-%: .venv/.stamp-demo
-	$(BIN)/softmask predict $(call CONF,$*) --ckpt_path "$(CKPT)" $(ARGS)
+	$(BIN)/softmask predict $(call CONF,$*) $(IN_RUN) $(call FROM,$*) $(ARGS)
 
 # LAVIS_DIR=... names the unpacked wheel of salesforce-lavis 1.0.2; see benchmarks/peer.py.
 bench: .venv/.stamp-dev ## measure a training step beside LAVIS's, the data, and two processes; minutes

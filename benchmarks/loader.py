@@ -52,7 +52,7 @@ def main(
 
     Args:
         name: of the result file; by default where the pictures come from.
-        pictures: a tar as of ../shared/data/openstax_ccby.tar; smooth ones are made if it is gone.
+        pictures: a tar with captions.jsonl; smooth ones are made where it is not there.
         samples: pairs to measure with, in whole batches of 64 at best.
         rounds: turns of each rival.
         size: side of the training pictures in pixels.

@@ -35,7 +35,17 @@ SLURM = {
 }
 """Options of SLURM's that the pages use, from its manual: SLURM itself is not here to ask."""
 
-MAKES = {"MAKEFLAGS", "MFLAGS", "MAKEOVERRIDES", "MAKELEVEL", "ARGS", "CKPT", "JOBS", "TRAINER"}
+MAKES = {
+    "MAKEFLAGS",
+    "MFLAGS",
+    "MAKEOVERRIDES",
+    "MAKELEVEL",
+    "ARGS",
+    "CKPT",
+    "JOBS",
+    "RUN",
+    "TRAINER",
+}
 """What a make hands on to the next one."""
 
 

@@ -36,6 +36,24 @@ def chromium() -> Iterator[object]:
 
 
 @pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A shared model that nobody trained."""
+    from asked import write_model
+
+    return write_model(tmp_path_factory.mktemp("shared") / "model")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Ten pictures, of which one lies a folder deeper."""
+    from asked import write_pictures
+
+    path = tmp_path_factory.mktemp("pictures") / "them"
+    write_pictures(path)
+    return path
+
+
+@pytest.fixture(scope="session")
 def corpus_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Gives the corpus of a task by its name, in its own schema."""
     from corpora import write_corpus

@@ -94,6 +94,21 @@ def here(args: Sequence[str]) -> Ended:
     return Ended(code, out.getvalue(), err.getvalue())
 
 
+def output_of(*args: object) -> str:
+    """What the program prints, run in this process; it ends well."""
+    ended = here([str(arg) for arg in args])
+    assert ended.code == 0, ended.err
+    return ended.out
+
+
+def refused(*args: object) -> str:
+    """The paragraph by which the program refuses, run in this process."""
+    ended = here([str(arg) for arg in args])
+    assert ended.code == 1
+    assert "Traceback" not in ended.err
+    return ended.err.splitlines()[-1]
+
+
 def apart(args: Sequence[str], folder: Path, timeout: float = 120) -> Ended:
     """Run in a fresh process, with its streams in `folder`."""
     return finish(start(main, (list(args),), folder), timeout)

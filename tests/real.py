@@ -1,11 +1,12 @@
-"""The real files of ../shared/data, where this machine has them."""
+"""Real pictures with texts in `shared/data` beside the clone, or $SOFTMASK_DATA, where they are."""
 
+import os
 import tarfile
 from pathlib import Path
 
 import pytest
 
-DATA = Path(__file__).parents[2] / "shared" / "data"
+DATA = Path(os.environ.get("SOFTMASK_DATA", Path(__file__).parents[2] / "shared" / "data"))
 
 
 def unpacked(name: str, folder: Path) -> Path:

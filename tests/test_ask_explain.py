@@ -12,9 +12,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 import torch
-from asked import TEXTS, write_model, write_pictures, write_table
+from asked import TEXTS, write_table
 from PIL import Image
-from program import here
+from program import here, output_of
 
 from softmask import SoftMask
 from softmask.ask.explained import Explained, place, tiles
@@ -25,26 +25,8 @@ from softmask.panels import glow, overlay
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("pictures") / "them"
-    write_pictures(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("shared") / "model")
-
-
-@pytest.fixture(scope="module")
 def model(shared):
     return SoftMask.from_pretrained(shared)
-
-
-def run(*args):
-    ended = here([str(arg) for arg in args])
-    assert ended.code == 0, ended.err
-    return ended.out
 
 
 class Page(HTMLParser):
@@ -75,7 +57,7 @@ class Page(HTMLParser):
 
 def test_explain_draws_every_word_on_png_and_page(shared, folder, model, tmp_path):
     text = "a red <xylophones> & square"
-    run("explain", "--model", shared, "--image", folder / "00.png", "--text", text,
+    output_of("explain", "--model", shared, "--image", folder / "00.png", "--text", text,
         "--output", tmp_path / "out")  # fmt: skip
     png, html = sorted((tmp_path / "out").iterdir(), key=lambda path: path.suffix, reverse=True)
     assert re.fullmatch(r"00-[0-9a-f]{8}\.png", png.name)
@@ -103,7 +85,7 @@ def test_pictures_of_one_name_keep_what_was_drawn_of_each(shared, folder, tmp_pa
     copy = shutil.copy(folder / "00.png", tmp_path / "other" / "00.png")
     for image, text in ((folder / "00.png", "a"), (copy, "a"), (copy, "b"), (copy, "b")):
         args = ("--image", image, "--text", text, "--output", tmp_path / "out")
-        run("explain", "--model", shared, *args)
+        output_of("explain", "--model", shared, *args)
     assert len(list((tmp_path / "out").glob("00-*.png"))) == 3
 
 
@@ -111,7 +93,7 @@ def test_explain_of_a_table_is_one_page_and_numbered_pictures(shared, folder, tm
     rows = [("00.png", TEXTS[0]), ("deep/last.jpg", TEXTS[9]), ("00.png", TEXTS[1])]
     table = write_table(tmp_path / "pairs.csv", rows)
     out = tmp_path / "out"
-    run("explain", "--model", shared, "--csv", table, "--images", folder, "--output", out,
+    output_of("explain", "--model", shared, "--csv", table, "--images", folder, "--output", out,
         "--one_page", "true", "--layer", 1)  # fmt: skip
     names = {path.name for path in out.iterdir()}
     assert names == {"index.html", "0000-00.png", "0001-last.png", "0002-00.png"}
@@ -156,7 +138,7 @@ def test_a_table_of_which_nothing_can_be_explained_says_of_no_others(shared, fol
 
 def test_explain_by_hiding_says_so(shared, folder, model, tmp_path):
     out, text = tmp_path / "out", "a red square"
-    run("explain", "--model", shared, "--image", folder / "00.png", "--text", text,
+    output_of("explain", "--model", shared, "--image", folder / "00.png", "--text", text,
         "--output", out, "--by", "hiding")  # fmt: skip
     (written,) = (path.read_text() for path in out.glob("00-*.html"))
     assert "Where the model finds words" in written
@@ -232,7 +214,9 @@ def test_long_texts_and_narrow_pictures_stay_on_the_sheet():
 def test_score_prints_what_the_model_says(shared, folder, model, tmp_path):
     rows = [("00.png", TEXTS[0]), ("01.png", TEXTS[0]), ("deep/last.jpg", TEXTS[9])]
     table = write_table(folder / "pairs.csv", rows)
-    lines = run("score", "--model", shared, "--pairs", table, "--json", "true", "--batch_size", 2)
+    lines = output_of(
+        "score", "--model", shared, "--pairs", table, "--json", "true", "--batch_size", 2
+    )
     found = [json.loads(line) for line in lines.splitlines()]
     pictures, texts = [folder / name for name, _ in rows], [text for _, text in rows]
     match = model.score(pictures, texts)
@@ -243,12 +227,12 @@ def test_score_prints_what_the_model_says(shared, folder, model, tmp_path):
     other = tmp_path / "pairs.jsonl"
     other.write_text("".join(json.dumps({"image": a, "text": b}) + "\n" for a, b in rows))
     args = ("--pairs", other, "--images", folder, "--json", "true", "--batch_size", 2)
-    assert run("score", "--model", shared, *args) == lines
+    assert output_of("score", "--model", shared, *args) == lines
 
 
 def test_score_of_one_picture_and_texts_is_a_table(shared, folder, model):
     texts = json.dumps(TEXTS[:2])
-    out = run("score", "--model", shared, "--image", folder / "00.png", "--text", texts)
+    out = output_of("score", "--model", shared, "--image", folder / "00.png", "--text", texts)
     expected = model.judge(folder / "00.png", TEXTS[:2])
     head, *lines = out.splitlines()
     assert head.split() == ["match", "cosine", "image", "text"]

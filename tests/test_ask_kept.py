@@ -8,9 +8,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from asked import TEXTS, write_model, write_pictures, write_table
+from asked import TEXTS, write_pictures, write_table
 from fake import write_fake_pairs
-from program import here
+from program import here, output_of, refused
 
 from softmask.ask import export
 from softmask.ask.shards import open_shards
@@ -21,44 +21,28 @@ ODD = os.fsdecode(b"\xff.png")
 """A name of a file that is no UTF-8."""
 
 
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("shared") / "model")
-
-
 @pytest.fixture
 def folder(tmp_path):
     write_pictures(tmp_path / "them", 4)
     return tmp_path / "them"
 
 
-def run(*args):
-    ended = here([str(arg) for arg in args])
-    assert ended.code == 0, ended.err
-    return ended.out
-
-
-def refused(*args):
-    ended = here([str(arg) for arg in args])
-    assert ended.code == 1
-    assert "Traceback" not in ended.err
-    return ended.err.splitlines()[-1]
-
-
 def embed(shared, folder, output, *args):
-    return run("embed", "--model", shared, "--images", folder, "--output", output, *args)
+    return output_of("embed", "--model", shared, "--images", folder, "--output", output, *args)
 
 
 @pytest.mark.parametrize(("made", "asked"), [("bfloat16", "float32"), ("float32", "float16")])
 def test_rounded_weights_are_the_same_model(shared, folder, tmp_path, made, asked):
     embed(shared, folder, tmp_path / "out", "--dtype", made)
     args = ("--index", tmp_path / "out", "--text", TEXTS[0], "--json", "true")
-    assert len(run("search", *args, "--dtype", asked).splitlines()) == 4
+    assert len(output_of("search", *args, "--dtype", asked).splitlines()) == 4
 
 
 def test_shards_that_became_others_are_not_searched(shared, tmp_path):
     write_fake_pairs(tmp_path / "shards", 10)
-    run("embed", "--model", shared, "--shards", tmp_path / "shards", "--output", tmp_path / "out")
+    output_of(
+        "embed", "--model", shared, "--shards", tmp_path / "shards", "--output", tmp_path / "out"
+    )
     open_shards.cache_clear()
     shutil.rmtree(tmp_path / "shards")
     write_fake_pairs(tmp_path / "shards", 10, seed=1)
@@ -71,8 +55,8 @@ def test_shards_that_became_others_are_not_searched(shared, tmp_path):
 @pytest.mark.parametrize("begun", [False, True])
 def test_pictures_replaced_under_their_names_are_noticed(shared, folder, tmp_path, begun):
     ask = ("embed", "--model", shared, "--images", folder, "--chunk", 2, "--output", tmp_path / "o")
-    run(*ask, *(("--part", "1/2") if begun else ()))
-    run(*ask, *(("--part", "1/2") if begun else ()))  # nothing was replaced
+    output_of(*ask, *(("--part", "1/2") if begun else ()))
+    output_of(*ask, *(("--part", "1/2") if begun else ()))  # nothing was replaced
     before = {path.name: path.read_bytes() for path in (tmp_path / "o").iterdir()}
     shutil.copy(folder / "00.png", folder / "01.png")
     said = refused(*ask)
@@ -97,14 +81,14 @@ def test_features_of_an_older_version_go_on_where_there_are_no_files(
 ):
     write_table(folder / "pairs.csv", [("00.png", "a red square")])
     ask = ("embed", "--model", shared, "--csv", folder / "pairs.csv", "--what", what)
-    run(*ask, "--output", tmp_path / "o")
+    output_of(*ask, "--output", tmp_path / "o")
     noted = json.loads((tmp_path / "o/index.json").read_text())
     del noted["plan"]["held"][what]["files"]
     (tmp_path / "o/index.json").write_text(json.dumps(noted))
     if said:
         assert said in refused(*ask, "--output", tmp_path / "o")
     else:
-        run(*ask, "--output", tmp_path / "o")
+        output_of(*ask, "--output", tmp_path / "o")
 
 
 def test_a_picture_that_is_asked_is_not_written_over(shared, folder):
@@ -124,7 +108,7 @@ def test_what_is_explained_is_apart_by_picture_and_text(shared, folder, tmp_path
     def names(picture, text):
         ask = ("explain", "--model", shared, "--image", picture, "--text", text)
         before = {path.name for path in tmp_path.glob("o/*")}
-        said = run(*ask, "--output", tmp_path / "o")
+        said = output_of(*ask, "--output", tmp_path / "o")
         new = {path.name for path in tmp_path.glob("o/*")} - before
         assert all(name in said for name in new)
         return new
@@ -157,7 +141,7 @@ def test_pages_and_pictures_are_whole_or_not_there(shared, folder, tmp_path, mon
         with pytest.raises(KeyboardInterrupt):
             write_text_whole(tmp_path / "o" / "a.html", "page")
     assert [*(tmp_path / "o").iterdir()] == []
-    run("explain", *ask)
+    output_of("explain", *ask)
     assert {path.suffix for path in (tmp_path / "o").iterdir()} == {".png", ".html"}
 
 
@@ -200,7 +184,7 @@ def test_parquet_names_what_it_cannot_hold(shared, folder, tmp_path):
 
 def test_a_text_that_is_no_utf8_has_a_page(shared, folder, tmp_path):
     text = os.fsdecode(b"a \xff square")
-    run("explain", "--model", shared, "--image", folder / "00.png", "--text", text,
+    output_of("explain", "--model", shared, "--image", folder / "00.png", "--text", text,
         "--output", tmp_path / "out")  # fmt: skip
     (written,) = (tmp_path / "out").glob("00-*.html")
     assert "a ? square" in written.read_text()

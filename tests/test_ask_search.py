@@ -12,27 +12,15 @@ import numpy as np
 import program
 import pytest
 import torch
-from asked import TEXTS, write_model, write_pictures, write_table
+from asked import TEXTS, write_model, write_table
 from fake import write_fake_pairs
-from program import here
+from program import here, output_of, refused
 from pyarrow import parquet
 
 from softmask import SoftMask
 from softmask.ask import making
 from softmask.ask.shards import open_shards
 from softmask.program import main
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("pictures") / "them"
-    write_pictures(path)
-    return path
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("shared") / "model")
 
 
 @pytest.fixture(scope="module")
@@ -53,25 +41,12 @@ def index(shared, table, tmp_path_factory):
     return output
 
 
-def run(*args):
-    ended = here([str(arg) for arg in args])
-    assert ended.code == 0, ended.err
-    return ended.out
-
-
 def embed(shared, output, *args):
-    return run("embed", "--model", shared, "--output", output, *args)
+    return output_of("embed", "--model", shared, "--output", output, *args)
 
 
 def found(*args):
-    return [json.loads(line) for line in run("search", *args, "--json", "true").splitlines()]
-
-
-def refused(*args):
-    ended = here([str(arg) for arg in args])
-    assert ended.code == 1
-    assert "Traceback" not in ended.err
-    return ended.err.splitlines()[-1]
+    return [json.loads(line) for line in output_of("search", *args, "--json", "true").splitlines()]
 
 
 def files(folder):
@@ -156,7 +131,7 @@ def test_search_finds_texts_for_a_picture_and_writes_pages(index, model, folder,
     page = (tmp_path / "texts.html").read_text()
     assert page.index(hits[0]["key"]) < page.index(hits[1]["key"])
     args = ("--index", index, "--text", "<b> & so", "--html", tmp_path / "deep" / "p.html")
-    table = run("search", *args, "--top", 3)
+    table = output_of("search", *args, "--top", 3)
     page = (tmp_path / "deep" / "p.html").read_text()
     assert page.count("<img alt=") == 3
     assert "<b> & so" not in page

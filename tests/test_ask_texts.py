@@ -3,8 +3,7 @@
 import json
 
 import pytest
-from asked import write_model, write_pictures
-from program import here
+from program import here, output_of
 
 from softmask import SoftMask
 
@@ -12,32 +11,16 @@ ODD = ["null", "~", "1.5", "yes", "# red", "2020-01-01"]
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("shared") / "model")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("pictures") / "them"
-    write_pictures(path, 2)
-    return path
-
-
-@pytest.fixture(scope="module")
 def index(shared, folder, tmp_path_factory):
     output = tmp_path_factory.mktemp("index")
-    run("embed", "--model", shared, "--images", folder, "--output", output)
+    output_of("embed", "--model", shared, "--images", folder, "--output", output)
     return output
 
 
-def run(*args):
-    ended = here([str(arg) for arg in args])
-    assert ended.code == 0, ended.err
-    return ended.out
-
-
 def scored(shared, folder, *args):
-    lines = run("score", "--model", shared, "--image", folder / "00.png", "--json", "true", *args)
+    lines = output_of(
+        "score", "--model", shared, "--image", folder / "00.png", "--json", "true", *args
+    )
     return {row["text"]: row["match"] for row in map(json.loads, lines.splitlines())}
 
 
@@ -47,11 +30,11 @@ def test_one_text_is_read_as_it_was_typed(shared, folder, index, tmp_path, text)
     match = float(model.score(folder / "00.png", text))
     assert scored(shared, folder, "--text", text) == {text: pytest.approx(match, abs=1e-5)}
     ask = ("--model", shared, "--image", folder / "00.png", "--output", tmp_path)
-    run("explain", *ask, "--text", text)
+    output_of("explain", *ask, "--text", text)
     (page,) = tmp_path.glob("*.html")
     assert f">{text}</h2>" in page.read_text()
     cosine = float((model.embed_images(folder / "00.png") * model.embed_texts(text)).sum())
-    lines = run("search", "--index", index, "--text", text, "--json", "true").splitlines()
+    lines = output_of("search", "--index", index, "--text", text, "--json", "true").splitlines()
     hits = {hit["key"]: hit["cosine"] for hit in map(json.loads, lines)}
     assert hits["00.png"] == pytest.approx(cosine, abs=1e-5)
 
@@ -74,7 +57,7 @@ def test_texts_of_a_file_want_quotes(shared, folder, index, tmp_path, verb, valu
     assert said in ended.err
     assert ("wants quotes" in ended.err) == (verb == "score")
     file.write_text(f"{asked}\ntext: '{value}'\n")
-    run(verb, "--config", file, *(["--output", tmp_path] if verb == "explain" else []))
+    output_of(verb, "--config", file, *(["--output", tmp_path] if verb == "explain" else []))
 
 
 def test_a_list_of_what_are_no_texts_is_refused(shared, folder):

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 import torch
-from asked import TEXTS, write_model, write_pictures
+from asked import TEXTS, write_pictures
 from program import here
 from tiny import shake
 
@@ -22,11 +22,6 @@ needs_onnx = pytest.mark.skipif(
     any(find_spec(name) is None for name in ("onnx", "onnxscript", "onnxruntime")),
     reason="ONNX IS NOT TESTED: pip install -e '.[onnx]' (make env does)",
 )
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("shared") / "model")
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from io import BytesIO
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from asked import ANSWERS, TEXTS, write_model, write_pictures
+from asked import ANSWERS, TEXTS, write_model
 from PIL import Image
 from program import here
 from uploaded import big, file, png
@@ -18,18 +18,6 @@ from softmask.ask.embed import embed
 from softmask.ask.index import load, open_index
 from softmask.web.app import application
 from softmask.web.asked import Asked, Library, brief
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("shared") / "model")
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    path = tmp_path_factory.mktemp("pictures") / "them"
-    write_pictures(path)
-    return path
 
 
 @pytest.fixture(scope="module")

@@ -135,17 +135,19 @@ def _pictures(folder: Path) -> None:
 
 def _models(folder: Path, run: Path) -> None:
     kept = folder.with_name("kept")
-    for name in ("version_0", "version_3"):
+    for name in ("version_0", "pretrain", "retrieval", "grounding", "caption", "nlvr2-pretrain"):
         _linked(folder / "runs" / name, run)
     (folder / "FILE").symlink_to(run / "checkpoints" / "last.ckpt")
     written: dict[str, Callable[[Path], object]] = {
         "shared": write_model,
-        "runs/my-vqa": lambda path: write_model(path, answers=ANSWERS),
-        "runs/my-nlvr2": lambda path: write_model(path, truth=True),
-        "runs/my-snli_ve": lambda path: write_model(path, entailment=True),
+        "runs/vqa": lambda path: write_model(path, answers=ANSWERS),
+        "runs/nlvr2": lambda path: write_model(path, truth=True),
+        "runs/snli_ve": lambda path: write_model(path, entailment=True),
     }
     for name, write in written.items():
         write(kept / name)
+        # What make asks of a run that it tests: the weights themselves are not looked at.
+        _linked(kept / name / "checkpoints", run / "checkpoints")
         _linked(folder / name, kept / name)
     with patch.dict(official.SMALL, WIDE):
         for name, task in (("ALBEF.pth", "pretrain"), ("vqa.pth", "vqa")):

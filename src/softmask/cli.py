@@ -3,7 +3,8 @@
 `softmask.program` calls it. SIGTERM ends a run with a checkpoint and exit code 143.
 `--ckpt_path last` goes on from the last checkpoint of the named run
 (`--trainer.logger.init_args.version NAME`), or starts it: one command for the first start and for
-every other. `softmask fit --dry_run true` says what a training would take, and takes no step.
+every other; `--ckpt_path best` scores the one that the run's monitored value chose.
+`softmask fit --dry_run true` says what a training would take, and takes no step.
 """
 
 import lightning.pytorch as L
@@ -27,6 +28,7 @@ from softmask.callbacks import (
     RunBoard,
     RunPage,
     RunReport,
+    RunSettings,
     SoftMaskPanels,
     UpdateNorm,
     find_last,
@@ -36,13 +38,14 @@ from softmask.dry_run import Feed, check_queue, dry_run
 from softmask.errors import InputError
 from softmask.launched import check_world
 from softmask.program import main as main  # what installed programs still call
+from softmask.runs import choose_checkpoint
 from softmask.tasks import TaskModule
 from softmask.weights import check_checkpoint
 
-LAST = "last"
-"""The --ckpt_path that stands for the last checkpoint in the run's folder."""
-CHECKPOINT_WORDS = ("best", LAST, "hpc")
-"""Values of --ckpt_path that name no file; all but LAST are Lightning's."""
+BEST, LAST = "best", "last"
+"""Values of --ckpt_path that stand for a checkpoint in the run's folder."""
+CHECKPOINT_WORDS = (BEST, LAST, "hpc")
+"""Values of --ckpt_path that name no file; the last one is Lightning's."""
 
 
 class SoftMaskCLI(LightningCLI):
@@ -118,20 +121,28 @@ class SoftMaskCLI(LightningCLI):
             raise (cause or error) from None
         flags = ("--trainer.devices", "--trainer.num_nodes")
         check_world(self.trainer.num_devices, self.trainer.num_nodes, flags)
-        if self._get(self.config_init, "ckpt_path") == LAST:
-            self.config_init[self.subcommand]["ckpt_path"] = self._last_checkpoint()
+        asked = self._get(self.config_init, "ckpt_path")
+        if asked in (BEST, LAST):
+            self.config_init[self.subcommand]["ckpt_path"] = self._own_checkpoint(asked)
 
-    def _last_checkpoint(self) -> str | None:
-        """Lightning's own "last" tests untrained weights if there is none."""
-        path = find_last(self.trainer)
-        if path is not None:
-            check_checkpoint(path)
-        elif self.subcommand != "fit":
+    def _own_checkpoint(self, which: str) -> str | None:
+        """Of the named run; Lightning's own words test untrained weights if there is none."""
+        path = find_last(self.trainer, which)
+        if self.subcommand == "fit" and which == BEST:
+            raise InputError(
+                "--ckpt_path best is for validate, test and predict. A training goes on from where "
+                "it ended: --ckpt_path last; or starts from chosen weights: "
+                "--model.init_args.init_from FILE."
+            )
+        if path is None and self.subcommand != "fit":
             raise InputError(
                 f"There is no last checkpoint in {run_path(self.trainer)} to {self.subcommand}: "
                 f"correct --trainer.logger.init_args.version, or give the checkpoint's path."
             )
-        return str(path) if path else None
+        if path is None:
+            return None
+        check_checkpoint(path)
+        return str(choose_checkpoint(path.parent, which))
 
     def before_fit(self) -> None:
         """Refuse what cannot work before any process group starts; end here when asked to.
@@ -180,6 +191,7 @@ def _run(args: list[str] | None) -> None:
         subclass_mode_data=True,
         auto_configure_optimizers=False,
         seed_everything_default=42,
+        save_config_callback=RunSettings,
         save_config_kwargs={"overwrite": True},
         load_from_checkpoint_support=False,
         parser_kwargs={

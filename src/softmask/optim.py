@@ -107,17 +107,19 @@ class Optim:
 
     def factor(self, step: int, total_steps: int, epoch_steps: float = inf) -> float:
         """Learning rate at `step` of a run of `total_steps`, as a share of `lr`."""
-        by_epoch = self.falls == "epoch"
-        if step < (min(self.warmup_steps, epoch_steps) if by_epoch else self.warmup_steps):
-            return (
-                self.warmup_lr + (self.lr - self.warmup_lr) * step / self.warmup_steps
-            ) / self.lr
-        if by_epoch:
-            part = step // epoch_steps / max(math.ceil(total_steps / epoch_steps), 1)
-        else:
-            part = (step - self.warmup_steps) / max(total_steps - self.warmup_steps, 1)
+        warm = min(self.warmup_steps, epoch_steps if self.falls == "epoch" else inf)
+        if step < warm:
+            climbed = (self.lr - self.warmup_lr) * step / self.warmup_steps
+            return (self.warmup_lr + climbed) / self.lr
+        part = self._part(step, total_steps, epoch_steps)
         cosine = (1 + math.cos(math.pi * min(part, 1.0))) / 2
         return (self.min_lr + (self.lr - self.min_lr) * cosine) / self.lr
+
+    def _part(self, step: int, total_steps: int, epoch_steps: float) -> float:
+        """How much of the cosine is over at `step`."""
+        if self.falls == "epoch":
+            return step // epoch_steps / max(math.ceil(total_steps / epoch_steps), 1)
+        return (step - self.warmup_steps) / max(total_steps - self.warmup_steps, 1)
 
 
 def layers_above(stacks: Iterable[Stack]) -> dict[nn.Parameter, int]:

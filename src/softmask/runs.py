@@ -50,7 +50,27 @@ def open_run(folder: Path, checkpoint: str = "best") -> Run:
     Raises:
         InputError: the folder is no run's, or has no such checkpoint.
     """
-    return Run(folder, read_settings(folder), _choose(folder / CHECKPOINTS, checkpoint))
+    return Run(folder, read_settings(folder), choose_checkpoint(folder / CHECKPOINTS, checkpoint))
+
+
+def choose_checkpoint(folder: Path, checkpoint: str) -> Path:
+    """One of a run's checkpoints.
+
+    Args:
+        folder: of the checkpoints.
+        checkpoint: see `open_run`.
+
+    Raises:
+        InputError: there is none such.
+    """
+    named = {"last": LAST, "best": _best(folder) or LAST}.get(checkpoint, checkpoint)
+    if not (folder / named).is_file():
+        there = ", ".join(sorted(path.name for path in folder.glob("*.ckpt"))) or "none"
+        raise InputError(
+            f"There is no checkpoint '{named}' in '{folder}': give best, last, or one of its files "
+            f"({there})."
+        )
+    return folder / named
 
 
 def read_settings(folder: Path) -> dict[str, Any]:
@@ -167,17 +187,6 @@ def _captions(settings: Mapping[str, Any], positions: int) -> CaptionOptions:
     found |= {own: data[name] for name, own in longer.items() if name in data}
     most = min(found.pop("max_tokens", CaptionOptions.max_tokens), positions)
     return CaptionOptions(max_tokens=most, **found)
-
-
-def _choose(folder: Path, checkpoint: str) -> Path:
-    named = {"last": LAST, "best": _best(folder) or LAST}.get(checkpoint, checkpoint)
-    if not (folder / named).is_file():
-        there = ", ".join(sorted(path.name for path in folder.glob("*.ckpt"))) or "none"
-        raise InputError(
-            f"There is no checkpoint '{named}' in '{folder}': give best, last, or one of its files "
-            f"({there})."
-        )
-    return folder / named
 
 
 def _best(folder: Path) -> str | None:

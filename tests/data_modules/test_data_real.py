@@ -1,4 +1,4 @@
-"""The real files of ../shared/data, converted whole; their own lists say what must come out."""
+"""Real pictures with texts, converted whole; their own lists say what must come out."""
 
 import json
 import pickle

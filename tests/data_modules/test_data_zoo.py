@@ -3,32 +3,25 @@
 import json
 from collections import Counter
 
-import lightning.pytorch as L
+import cages
 import numpy as np
 import pytest
-import torch
 import zoo
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.loggers import TensorBoardLogger
 from program import scalars
 from training import AloneStrategy
+from zoo_runs import BATCH, Recorder, checked, counts, data, trainer
 
-from data_modules import Distortion, PretrainData, TextOptions
-from data_modules.check import check_shards
+from data_modules import PretrainData
 from data_modules.contents import captions as read_captions
 from data_modules.contents import picture
 from data_modules.reasons import BadSample, Reason
 from data_modules.shards import Sample
 from data_modules.text import normalise
-from softmask.callbacks import DroppedSamples
 from softmask.errors import InputError
 
-NONE = {"flip": 0, "jitter_prob": 0, "gray_prob": 0, "blur_prob": 0, "rand_ops": 0}
-STILL = Distortion(crop_scale=(1, 1), crop_ratio=(1, 1), **NONE)
-BATCH = 8
 ANIMALS = zoo.animals()
 FILLERS = [zoo.good(number) for number in range(64 - len(ANIMALS) % 8)]
-CAGES = zoo.cages()
 
 
 def reasons(animals):
@@ -50,23 +43,9 @@ def read(sample):
     return picture(sample), read_captions(sample)
 
 
-def checked(path, tmp_path, **options):
-    """Run check; give its report and its exit code."""
-    code = 0
-    try:
-        check_shards(str(path), tmp_path / "check.json", **options)
-    except SystemExit as end:
-        code = end.code
-    return json.loads((tmp_path / "check.json").read_text()), code
-
-
-def counts(report):
-    return {reason: problem["count"] for reason, problem in report["problems"].items()}
-
-
 def test_the_zoo_is_large():
     assert len({one.name for one in ANIMALS}) == len(ANIMALS)
-    assert sum(one.reason is not None for one in ANIMALS) + len(CAGES) >= 40
+    assert sum(one.reason is not None for one in ANIMALS) + len(cages.cages()) >= 40
 
 
 @pytest.mark.parametrize("animal", ANIMALS, ids=lambda one: one.name)
@@ -105,55 +84,6 @@ def test_check_counts_the_zoo(folder, tmp_path, workers, capsys):
         named = {one.name for one in ANIMALS if reason in (one.reason, one.also)}
         assert {example["key"] for example in problem["examples"]} <= named
         assert all(example["shard"].startswith(str(folder)) for example in problem["examples"])
-
-
-class Recorder(L.LightningModule):
-    """Keeps what it was shown."""
-
-    def __init__(self, end_at=None):
-        super().__init__()
-        self.weight = torch.nn.Parameter(torch.zeros(()))
-        self.batches, self.end_at = [], end_at
-
-    def training_step(self, batch):
-        assert "drops" not in batch
-        self.batches.append({name: batch[name] for name in ("key", "caption", "image")})
-        if len(self.batches) == self.end_at:
-            raise RuntimeError("the machine went away")
-        return self.weight**2
-
-    def validation_step(self, batch):
-        pass
-
-    def configure_optimizers(self):
-        return torch.optim.SGD(self.parameters(), lr=0.1)
-
-
-def data(folder, **options):
-    options = {"workers": 0, "max_drop_rate": 1.0, "batch_size": BATCH, **options}
-    return PretrainData(
-        str(folder),
-        image_size=zoo.PICTURE.shape[0],
-        window=20,
-        distortion=STILL,
-        text=TextOptions(mask_ratio=0.0),
-        **options,
-    )
-
-
-def trainer(run, **options):
-    callbacks = [DroppedSamples(), *options.pop("callbacks", [])]
-    return L.Trainer(
-        **{"max_epochs": 1, "enable_checkpointing": False, **options},
-        default_root_dir=run,
-        accelerator="cpu",
-        logger=TensorBoardLogger(run, name="", version="run"),
-        log_every_n_steps=1,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        callbacks=callbacks,
-    )
 
 
 def listed(run):
@@ -295,76 +225,3 @@ def test_evaluation_refuses_by_name(tmp_path, animal, workers):
     assert f"({animal.reason.value})" in message
     assert "softmask data check" in message
     assert str(file) in message
-
-
-@pytest.mark.parametrize("name", CAGES)
-def test_a_shards_fate(tmp_path, name):
-    cage = CAGES[name]
-    file = tmp_path / "data" / f"{name}.tar"
-    file.parent.mkdir()
-    file.write_bytes(cage.data)
-    report, code = checked(file, tmp_path)
-    assert counts(report) == {reason.value: count for reason, count in cage.problems.items()}
-    assert report["samples"] == cage.samples
-    assert code == bool(cage.problems)
-    module = data(file.parent, batch_size=2)
-    if cage.says:
-        with pytest.raises(InputError, match=cage.says) as error:
-            module.setup("fit")
-        assert file.name in str(error.value)
-    else:
-        trainer(tmp_path).fit(Recorder(), module)
-        dropped = {r.value: n for r, n in cage.problems.items() if r != Reason.DUPLICATE_KEY}
-        assert module.dropped() == {"read": cage.samples // 2 * 2, **dropped}
-
-
-def test_check_goes_on_after_bad_shards(tmp_path):
-    folder = tmp_path / "data"
-    folder.mkdir()
-    for name, cage in CAGES.items():
-        (folder / f"{name}.tar").write_bytes(cage.data)
-    report, code = checked(folder, tmp_path, workers=2)
-    expected = sum((Counter(cage.problems) for cage in CAGES.values()), Counter())
-    found = counts(report)
-    assert found.pop("duplicate_key") > expected.pop(Reason.DUPLICATE_KEY)
-    assert found == {reason.value: count for reason, count in expected.items()}
-    assert report["samples"] == sum(cage.samples for cage in CAGES.values())
-    assert (code, report["shards"]) == (1, len(CAGES))
-
-
-def test_keys_in_several_shards(tmp_path):
-    for number in range(3):
-        shared = [FILLERS[0]] if number else FILLERS[:2]
-        own = FILLERS[10 * number + 10 : 10 * number + 14]
-        zoo.write_tar(tmp_path / "data" / f"{number}.tar", zoo.members([*shared, *own]))
-    report, code = checked(tmp_path / "data", tmp_path, workers=2)
-    assert counts(report) == {"duplicate_key": 2}
-    examples = report["problems"]["duplicate_key"]["examples"]
-    assert [(e["key"], e["shard"][-5:], e["detail"][-5:]) for e in examples] == [
-        ("good-0", "1.tar", "0.tar"),
-        ("good-0", "2.tar", "0.tar"),
-    ]
-    assert code == 1
-
-
-def test_check_compares_with_the_index(tmp_path):
-    folder = tmp_path / "data"
-    zoo.write_tar(folder / "a.tar", zoo.members(FILLERS[:4]))
-    lines = [{"name": "a.tar", "count": 5}, {"name": "b.tar", "count": 5}]
-    index = {"format": "softmask-shards-1", "shards": lines}
-    (folder / "index.json").write_text(json.dumps(index))
-    report, code = checked(folder, tmp_path)
-    assert counts(report) == {"missing_shard": 1, "wrong_count": 1}
-    assert (code, report["samples"]) == (1, 4)
-
-
-@pytest.mark.parametrize("wrong", [{"ranks": 0}, {"batch_size": 0}, {"workers": -1}])
-def test_numbers_that_check_refuses(folder, wrong):
-    (name, value), *_ = wrong.items()
-    with pytest.raises(InputError, match=f"{name} is {value}"):
-        check_shards(str(folder), **wrong)
-
-
-def test_check_of_nothing(tmp_path):
-    with pytest.raises(InputError, match="No shards"):
-        check_shards(str(tmp_path))

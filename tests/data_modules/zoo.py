@@ -1,6 +1,5 @@
-"""Bad samples and bad shards, each with its fate in training and in `softmask data check`."""
+"""Bad samples, each with its fate in training and in `softmask data check`."""
 
-import gzip
 import io
 import json
 import pickle
@@ -254,85 +253,3 @@ def tar(group, **options) -> bytes:
             info.size = len(member[1])
             made.addfile(info, io.BytesIO(member[1]))
     return stream.getvalue()
-
-
-def special(name, kind, target="") -> tarfile.TarInfo:
-    info = tarfile.TarInfo(name)
-    info.type, info.linkname = kind, target
-    return info
-
-
-class Cage(NamedTuple):
-    """One shard: what check says of it; training refuses it by name if `says` is given."""
-
-    data: bytes
-    problems: dict[Reason, int]
-    samples: int
-    says: str | None = None
-
-
-def cages() -> dict[str, Cage]:
-    two = members([good(1), good(2)])
-    plain = tar(two)
-    unsafe, cut = "link, a device or a path", "no whole, uncompressed tar"
-    txt = ("bad.txt", CAPTION.encode())
-    data = ("bad.png", encoded(PICTURE, "PNG"))
-
-    def with_(member, reason, says=unsafe):
-        return Cage(tar([*two, member, txt]), {reason: 1}, 2, says)
-
-    long = "f" * 120 + "/" + "k" * 120
-    longs = [(f"{long}.png", data[1]), (f"{long}.txt", txt[1])]
-    return {
-        "symlink": with_(special("bad.png", tarfile.SYMTYPE, "/etc/passwd"), Reason.LINK),
-        "hardlink": with_(special("bad.png", tarfile.LNKTYPE, "good-1.png"), Reason.LINK),
-        "device": with_(special("bad.png", tarfile.CHRTYPE), Reason.SPECIAL_FILE),
-        "fifo": with_(special("bad.png", tarfile.FIFOTYPE), Reason.SPECIAL_FILE),
-        "sparse": with_(special("bad.png", tarfile.GNUTYPE_SPARSE), Reason.SPECIAL_FILE),
-        "absolute": Cage(
-            tar([*two, ("/etc/bad.png", data[1]), ("/etc/bad.txt", txt[1])]),
-            {Reason.UNSAFE_PATH: 2},
-            2,
-            unsafe,
-        ),
-        "parent": Cage(
-            tar([*two, ("../bad.png", data[1]), ("../bad.txt", txt[1])]),
-            {Reason.UNSAFE_PATH: 2},
-            2,
-            unsafe,
-        ),
-        "repeated": Cage(
-            tar([*two, data, ("bad.PNG", data[1]), txt]), {Reason.REPEATED_MEMBER: 1}, 2, "twice"
-        ),
-        "cut-in-data": Cage(plain[: _place(plain, 0) + 100], {Reason.TRUNCATED_TAR: 1}, 0, cut),
-        "cut-in-last": Cage(plain[: _place(plain, -1) + 5], {Reason.TRUNCATED_TAR: 1}, 1, cut),
-        "cut-in-header": Cage(plain[:300], {Reason.TRUNCATED_TAR: 1}, 0, cut),
-        "no-end": Cage(plain[: _place(plain, -1) + 512], {Reason.TRUNCATED_TAR: 1}, 1, cut),
-        "empty-tar": Cage(tar([]), {Reason.EMPTY_SHARD: 1}, 0, "holds no samples"),
-        "empty-file": Cage(b"", {Reason.NOT_A_TAR: 1}, 0, cut),
-        "gzip": Cage(gzip.compress(plain), {Reason.NOT_A_TAR: 1}, 0, cut),
-        "junk": Cage(b"hello" * 1000, {Reason.NOT_A_TAR: 1}, 0, cut),
-        "long-names-gnu": Cage(tar([*two, *longs], format=tarfile.GNU_FORMAT), {}, 3),
-        "long-names-pax": Cage(tar([*two, *longs], format=tarfile.PAX_FORMAT), {}, 3),
-        "mac": Cage(
-            tar([(f"d/{dot}{name}", part) for name, part in two for dot in ("._", "")]), {}, 2
-        ),
-        "folders": Cage(tar([special("d", tarfile.DIRTYPE), *two]), {}, 2),
-        "dot-slash": Cage(tar([(f"./{name}", part) for name, part in two]), {}, 2),
-        "meta": Cage(tar([("__meta__/x.json", b"?"), *two]), {}, 2),
-        "key-latin-1": Cage(
-            tar([*two, ("caf\udce9.png", data[1]), ("caf\udce9.txt", txt[1])]), {}, 3
-        ),
-        "duplicate": Cage(tar([data, txt, *two, data, txt]), {Reason.DUPLICATE_KEY: 1}, 4),
-        "interleaved": Cage(
-            tar([data, *two, txt]),
-            {Reason.MISSING_CAPTION: 1, Reason.MISSING_PICTURE: 1, Reason.DUPLICATE_KEY: 1},
-            4,
-        ),
-    }
-
-
-def _place(data: bytes, number: int) -> int:
-    """Where a member's bytes begin."""
-    with tarfile.open(fileobj=io.BytesIO(data)) as made:
-        return made.getmembers()[number].offset_data

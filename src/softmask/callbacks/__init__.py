@@ -14,6 +14,7 @@ from softmask.callbacks.preemption import Preemption
 from softmask.callbacks.report import RunReport
 from softmask.callbacks.retrieved import RetrievalPanels
 from softmask.callbacks.scores import PairScores
+from softmask.callbacks.settings import RunSettings
 from softmask.callbacks.stopwatch import Stopwatch
 from softmask.callbacks.updates import UpdateNorm
 
@@ -31,6 +32,7 @@ __all__ = [
     "RunBoard",
     "RunPage",
     "RunReport",
+    "RunSettings",
     "SoftMaskPanels",
     "Stopwatch",
     "UpdateNorm",

@@ -75,17 +75,21 @@ def save_last(trainer: L.Trainer) -> Path:
     return path
 
 
-def find_last(trainer: L.Trainer) -> Path | None:
+def find_last(trainer: L.Trainer, word: str = "last") -> Path | None:
     """The last checkpoint of this run from earlier starts, None if there is none yet.
+
+    Args:
+        trainer: of the run.
+        word: what --ckpt_path was given.
 
     Raises:
         InputError: the run makes a new folder at each start, so it cannot have one.
     """
     if any(_numbers_itself(logger) for logger in trainer.loggers):
         raise InputError(
-            "--ckpt_path last is the last checkpoint in the run's own folder, but this run would "
-            "make a new folder at each start: name it with --trainer.logger.init_args.version "
-            "NAME, or give the path of a checkpoint."
+            f"--ckpt_path {word} is the {word} checkpoint in the run's own folder, but this run "
+            f"would make a new folder at each start: name it with "
+            f"--trainer.logger.init_args.version NAME, or give the path of a checkpoint."
         )
     path = last_file(trainer)
     return path if path.exists() else None

@@ -83,14 +83,13 @@ class RunPage(Callback):
         events = read_events(folder)
         steps = max(self._steps, trainer.global_step)
         facts = run_facts(trainer, task)
-        config = folder / CONFIG
         return RunStory(
             title=f"{facts['task']}: {folder.name}",
             facts={"steps": f"{steps:,}", **facts},
             report=_report(folder, steps),
             scalars=events.scalars,
             panels=panels(events),
-            command=_command(self._verb, facts["commit"], config),
+            command=_command(self._verb, facts["commit"], folder),
             settings=settings_text(folder),
         )
 
@@ -113,10 +112,12 @@ def _report(folder: Path, steps: int) -> Mapping[str, Any]:
     return report if report.get("steps") == steps else {}
 
 
-def _command(verb: str, commit: str, config: Path) -> str:
+def _command(verb: str, commit: str, folder: Path) -> str:
+    own = folder / f"{verb}.yaml"  # of a test in the folder of the training
+    config = own if own.is_file() else folder / CONFIG
     code = commit.removesuffix("-dirty")
     lines = [] if code == "unknown" else [f"git checkout {code}"]
     if code != commit:
         lines.append("# files differed from that commit")
-    folder = "--trainer.logger.init_args.version again"
-    return "\n".join([*lines, f"softmask {verb} -c {shlex.quote(str(config))} {folder}"])
+    again = "--trainer.logger.init_args.version again"
+    return "\n".join([*lines, f"softmask {verb} -c {shlex.quote(str(config))} {again}"])
