@@ -57,7 +57,7 @@ def _in_tar(file: Path) -> Iterator[Part]:
             for info in tar:
                 if info.isreg():
                     stored = Stored(file, info.offset_data, info.size)
-                    name = f"{file.stem}/{PurePosixPath(info.name).name}"
+                    name = f"{file.stem}/{PurePosixPath(info.name)}"  # without a "./"
                     yield Part(name, stored, _text(name, stored))
     except (tarfile.TarError, OSError) as error:
         raise InputError(
@@ -73,7 +73,7 @@ def _in_folder(folder: Path) -> Iterator[Part]:
 
 
 def _text(name: str, stored: Stored) -> bytes:
-    if not name.endswith((".txt", ".json")):
+    if not name.lower().endswith((".txt", ".json")):
         return b""
     with stored.file.open("rb") as data:
         data.seek(stored.offset)

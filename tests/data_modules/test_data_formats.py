@@ -143,6 +143,34 @@ def test_img2dataset_without_txt_takes_the_json_caption(tmp_path):
     ]
 
 
+def test_pictures_of_one_name_in_several_folders_of_a_tar_stay_apart(tmp_path):
+    names = [f"{folder}/1.{kind}" for folder in ("cat", "dog") for kind in ("jpg", "txt")]
+    files = {name: picture(1) if name.endswith("jpg") else name.encode() for name in names}
+    write_tar(tmp_path / "0.tar", files)
+    groups = read_annotations(tmp_path)
+    assert [(group.image, group.captions) for group in groups] == [
+        ("0/cat/1.jpg", ["cat/1.txt"]),
+        ("0/dog/1.jpg", ["dog/1.txt"]),
+    ]
+
+
+@pytest.mark.parametrize("output", ["webdataset", "files"])
+def test_img2dataset_in_capitals(tmp_path, output):
+    files = {"1.JPG": picture(1), "1.TXT": b"one", "2.JPG": picture(2)}
+    files["2.JSON"] = b'{"caption": "two", "likes": 3}'
+    if output == "webdataset":
+        write_tar(tmp_path / "0.tar", files)
+    else:
+        (tmp_path / "0").mkdir()
+        for name, data in files.items():
+            (tmp_path / "0" / name).write_bytes(data)
+    groups = read_annotations(tmp_path, "img2dataset")
+    assert [(group.image, group.captions, group.meta) for group in groups] == [
+        ("0/1.JPG", ["one"], {}),
+        ("0/2.JPG", ["two"], {"likes": 3}),
+    ]
+
+
 def test_parquet(tmp_path):
     arrow = pytest.importorskip("pyarrow", reason="pyarrow (the extra softmask[parquet]) is absent")
     from datetime import date
