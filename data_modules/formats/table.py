@@ -77,6 +77,11 @@ def _unreadable(file: Path, error: Exception) -> InputError:
 def _group(row: object, place: str) -> Group:
     if not isinstance(row, dict) or not row.get("image"):
         raise InputError(f"{place} has no image: give the columns image and caption.")
+    if beyond := [text for text in row.get(None, ()) if text.strip()]:
+        raise InputError(
+            f"{place} has more fields than the header, the first is {beyond[0]!r:.80}: put texts "
+            "that hold commas into quotes."
+        )
     image, split = row["image"], row.get("split")
     if not isinstance(image, str | int):
         raise InputError(
@@ -84,7 +89,7 @@ def _group(row: object, place: str) -> Group:
             "name, and the pictures as files."
         )
     captions = check_captions(row.get("captions") or [row.get("caption")], place)
-    # CSV rows that are too long or too short have a column without name or value.
+    # CSV rows that end in commas or are too short have a column without name or value.
     meta = {
         name: _storable(value, name, place)
         for name, value in row.items()

@@ -87,6 +87,15 @@ def test_jsonl_with_lists(tmp_path):
     ]
 
 
+def test_commas_at_the_end_of_a_row_pass(tmp_path):
+    (tmp_path / "c.csv").write_text('image,caption\na,b,,\nc,"a dog, on grass",\n')
+    groups = read_annotations(tmp_path / "c.csv")
+    assert [(g.image, g.captions, g.meta) for g in groups] == [
+        ("a", ["b"], {}),
+        ("c", ["a dog, on grass"], {}),
+    ]
+
+
 def test_shares_keep_captions_together(tmp_path):
     rows = [(f"{n}.jpg", f"caption {n // 3}") for n in range(90)]
     rows += [("0.jpg", "joins"), ("89.jpg", " JOINS")]
@@ -152,6 +161,12 @@ def test_broken_picture(data):
         ("c.csv", "picture,caption\na,b\n", "Row 2 of .* has no image"),
         ("c.csv", "image,caption\na,b\nb, \n", "Row 3 of .* has an empty caption"),
         ("c.csv", "image,caption\na\n", "Row 2 of .* has an empty caption"),
+        (
+            "c.csv",
+            "image,caption\na,b\nc,a dog, on grass\n",
+            r"^Row 3 of .*c\.csv has more fields than the header, the first is ' on grass': put",
+        ),
+        ("c.csv", "image,caption\na,b,,d\n", "^Row 2 of .* more fields than the header.* 'd': put"),
         ("c.csv", "image,caption,split\na,b,val\na,c,train\n", "Row 3 .*'a'.*one split"),
         ("c.jsonl", '{"image": "a", "captions": []}', "Row 1 of .* has an empty caption"),
         ("c.jsonl", '{"image": "a", "captions": "x"}', "Row 1 of .* has an empty caption"),
