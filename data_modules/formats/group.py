@@ -51,6 +51,8 @@ Rows = Iterator[tuple[str, Group]]
 def merge(rows: Iterable[tuple[str, Group]]) -> list[Group]:
     """Join the rows of each picture, but for those that stay apart.
 
+    Further columns are those of a picture's first row; it says how many rows differ in them.
+
     Args:
         rows: with their places.
 
@@ -61,6 +63,7 @@ def merge(rows: Iterable[tuple[str, Group]]) -> list[Group]:
         InputError: if a picture is in two splits.
     """
     groups: dict[str | int, Group] = {}
+    differing = []
     for number, (place, group) in enumerate(rows):
         known = groups.setdefault(number if group.apart else group.image, group)
         if known is group:
@@ -70,7 +73,14 @@ def merge(rows: Iterable[tuple[str, Group]]) -> list[Group]:
                 f"{place} puts {group.image!r} into the split {group.split!r} but an earlier row "
                 f"into {known.split!r}: keep each picture in one split."
             )
+        if (known.meta, known.image_id) != (group.meta, group.image_id):
+            differing.append(place)
         known.captions += [text for text in group.captions if text not in known.captions]
+    if differing:
+        print(
+            f"{differing[0]} differs in further columns from the first row of its picture, whose "
+            f"columns are kept; {len(differing)} rows do so"
+        )
     return list(groups.values())
 
 

@@ -89,7 +89,11 @@ def _group(members: Iterable[Part]) -> Group | None:
     image = pictures[0]
     meta = _meta(columns["json"]) if "json" in columns else {}
     caption = _decode(columns["txt"]) if "txt" in columns else meta.get("caption")
-    kept = {name: value for name, value in meta.items() if name not in DROPPED and value}
+    kept = {
+        name: value
+        for name, value in meta.items()
+        if name not in DROPPED and value not in (None, "")
+    }
     captions = [str(caption)] if is_text(caption) else []
     return Group(image.name, captions, None, kept, None, image.stored)
 

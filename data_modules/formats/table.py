@@ -93,7 +93,7 @@ def _group(row: object, place: str) -> Group:
     meta = {
         name: _storable(value, name, place)
         for name, value in row.items()
-        if name not in USED and name and value
+        if name not in USED and name and value not in (None, "")
     }
     return Group(str(image), captions, str(split) if split else None, meta)
 

@@ -157,7 +157,7 @@ def test_pictures_of_one_name_in_several_folders_of_a_tar_stay_apart(tmp_path):
 @pytest.mark.parametrize("output", ["webdataset", "files"])
 def test_img2dataset_in_capitals(tmp_path, output):
     files = {"1.JPG": picture(1), "1.TXT": b"one", "2.JPG": picture(2)}
-    files["2.JSON"] = b'{"caption": "two", "likes": 3}'
+    files["2.JSON"] = b'{"caption": "two", "likes": 0, "nsfw": false, "by": "", "at": null}'
     if output == "webdataset":
         write_tar(tmp_path / "0.tar", files)
     else:
@@ -167,7 +167,7 @@ def test_img2dataset_in_capitals(tmp_path, output):
     groups = read_annotations(tmp_path, "img2dataset")
     assert [(group.image, group.captions, group.meta) for group in groups] == [
         ("0/1.JPG", ["one"], {}),
-        ("0/2.JPG", ["two"], {"likes": 3}),
+        ("0/2.JPG", ["two"], {"likes": 0, "nsfw": False}),
     ]
 
 

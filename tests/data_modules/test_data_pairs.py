@@ -96,6 +96,32 @@ def test_commas_at_the_end_of_a_row_pass(tmp_path):
     ]
 
 
+def test_zero_and_false_are_kept(tmp_path):
+    file = tmp_path / "c.jsonl"
+    notes = {"label": 0, "score": 0.0, "real": False}
+    file.write_text(json.dumps({"image": "a", "caption": "x", **notes, "by": "", "at": None}))
+    (group,) = read_annotations(file)
+    assert group.meta == notes
+    assert type(group.meta["real"]) is bool
+
+
+def test_rows_that_differ_in_further_columns_are_counted(tmp_path, capsys):
+    columns = ("image", "caption", "credit")
+    rows = [("a", "x", "me"), ("a", "y", "me"), ("b", "z", "me"), ("a", "v", "you"), ("b", "w", "")]
+    groups = read_annotations(table(tmp_path / "c.csv", rows, columns))
+    assert [(g.captions, g.meta) for g in groups] == [
+        (["x", "y", "v"], {"credit": "me"}),
+        (["z", "w"], {"credit": "me"}),
+    ]
+    said = [line for line in capsys.readouterr().out.splitlines() if "differs in" in line]
+    assert said == [
+        f"Row 5 of {tmp_path / 'c.csv'} differs in further columns from the first row of its "
+        "picture, whose columns are kept; 2 rows do so"
+    ]
+    read_annotations(table(tmp_path / "c.csv", rows[:3], columns))
+    assert "differs in" not in capsys.readouterr().out
+
+
 def test_shares_keep_captions_together(tmp_path):
     rows = [(f"{n}.jpg", f"caption {n // 3}") for n in range(90)]
     rows += [("0.jpg", "joins"), ("89.jpg", " JOINS")]
