@@ -27,14 +27,14 @@ def read_coco(file: Path) -> Rows:
         )
         for number, caption in by_id(said, f"The annotations of {file}").values():
             captions[number].append(caption)
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise _other(file, f"it lacks {error}") from error
     _refuse_repeated(names.values(), file)
     lost = captions.keys() - names.keys()
     if lost:
         raise InputError(
             f"{file} has captions for {len(lost)} pictures that it does not list, the first is "
-            f"image_id {min(lost)}: mend the file."
+            f"image_id {min(lost, key=str)}: mend the file."
         )
     if len(captions) < len(names):
         print(f"{file}: {len(names) - len(captions)} pictures have no caption and are left out")

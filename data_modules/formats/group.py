@@ -130,5 +130,5 @@ def load_json(file: Path) -> object:
     """
     try:
         return json.loads(file.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{file} cannot be read ({error}): give whole JSON in UTF-8.") from error

@@ -99,9 +99,10 @@ def _group(members: Iterable[Part]) -> Group | None:
 
 
 def _meta(part: Part) -> dict[str, object]:
+    text = _decode(part)
     try:
-        meta = json.loads(_decode(part))
-    except ValueError as error:
+        meta = json.loads(text)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{part.name} of {part.stored.file} is no JSON: mend it.") from error
     if not isinstance(meta, dict):
         raise InputError(f"{part.name} of {part.stored.file} is no object: mend it.")

@@ -25,7 +25,7 @@ def read_karpathy(file: Path) -> Rows:
         for number, image in enumerate(images, start=1):
             place = f"The picture {number} of {file}"
             yield place, _group(image, place)
-    except (KeyError, TypeError) as error:
+    except (AttributeError, KeyError, TypeError) as error:
         raise InputError(
             f"{file} is no file of Karpathy's splits (it lacks {error}): give a dataset_*.json or "
             "another --format."

@@ -51,7 +51,7 @@ def json_rows(file: Path) -> Iterator[tuple[int, object]]:
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield number, json.loads(line)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(file, error) from error
 
 

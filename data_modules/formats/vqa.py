@@ -66,8 +66,8 @@ def read_albef_vqa(file: Path) -> Rows:
 
 def _official(row: Row, place: str, subset: str, answers: Answers | None) -> Group:
     try:
-        number, image, captions = row["question_id"], int(row["image_id"]), [row["question"]]
-    except (KeyError, TypeError, ValueError) as error:
+        number, image, captions = row["question_id"], _image(row, place), [row["question"]]
+    except (KeyError, TypeError) as error:
         raise InputError(f"{place} lacks {error}: {ADVICE}.") from error
     if type(number) is not int:
         raise InputError(f"{place} has the question_id {number!r:.80}: give a whole number.")
@@ -103,16 +103,26 @@ def _annotations(file: Path, subset: str) -> Answers | None:
         rows = tree["annotations"]  # type: ignore[index]
         known = ((row["question_id"], _known(row, beside)) for row in rows)
         return by_id(known, f"The annotations of {beside}")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError) as error:
         raise InputError(
             f"{beside} holds no annotations of VQA (it lacks {error}): {ADVICE}."
         ) from error
 
 
 def _known(row: Row, file: Path) -> tuple[int, Row]:
-    said = _texts([one["answer"] for one in row["answers"]], f"{row['question_id']} of {file}")
+    place = f"The annotation of question {row['question_id']!r:.80} in {file}"
+    said = _texts([one["answer"] for one in row["answers"]], place)
     types: Row = {name: row[name] for name in ("question_type", "answer_type") if name in row}
-    return int(row["image_id"]), {"answers": said, **types}
+    return _image(row, place), {"answers": said, **types}
+
+
+def _image(row: Row, place: str) -> int:
+    try:
+        return int(row["image_id"])
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            f"{place} has the image_id {row['image_id']!r:.80}: give a whole number."
+        ) from error
 
 
 def _texts(answers: list[Any], place: str) -> list[str]:

@@ -7,6 +7,7 @@ from data_modules.annotations import read_annotations
 from softmask.errors import InputError
 
 NAMES = [f"{number:012d}.jpg" for number in range(6)]
+DEEP = "[" * 200_000
 
 
 @pytest.mark.parametrize(
@@ -48,12 +49,24 @@ NAMES = [f"{number:012d}.jpg" for number in range(6)]
             r"The pictures of .* have the id \[1\]: give each a number",
         ),
         (
+            '{"images": [], "annotations": [[1, "a"]]}',
+            "coco",
+            "^[^ ]*a.json holds no COCO captions",
+        ),
+        (
+            '{"images": [], "annotations": [{"image_id": "x", "caption": "x"}, '
+            '{"image_id": 7, "caption": "x"}]}',
+            "coco",
+            "captions for 2 pictures that it does not list, the first is image_id 7",
+        ),
+        (
             '{"images": [{"filename": "a", "split": "test", "sentences": [{"raw": 5}]}]}',
             "karpathy",
             "The picture 1 of .* has an empty caption",
         ),
         ('{"images": [{"filename": "a"}]}', "karpathy", "lacks 'sentences'"),
         ("[]", "karpathy", "no file of Karpathy's splits"),
+        ('{"images": ["a.jpg"]}', "karpathy", "^[^ ]*a.json is no file of Karpathy's splits"),
         (
             '{"images": [{"filename": "a", "split": "dev", "sentences": []}]}',
             "karpathy",
@@ -64,6 +77,8 @@ NAMES = [f"{number:012d}.jpg" for number in range(6)]
         ('[{"image": "a", "caption": ["x", ""]}]', "albef", "Row 1 of .* an empty caption"),
         ("[]", "albef", "has no rows"),
         ("{", "albef", "cannot be read .* whole JSON"),
+        pytest.param(DEEP, "albef", "^[^ ]*a.json cannot be read .* whole JSON", id="deep"),
+        pytest.param(DEEP, "jsonl", "^[^ ]*a.json cannot be read .* a table", id="deep-lines"),
         ('[{"question": "what"}]', "auto", "fits no format that is known: name its --format"),
         ("", "auto", "fits no format that is known"),
     ],
@@ -101,9 +116,16 @@ def test_broken_tars_of_img2dataset(tmp_path, fault):
 
 
 @pytest.mark.parametrize(
-    ("name", "data"), [("1.json", b"{"), ("1.json", b"[]"), ("1.txt", b"\xff")]
+    ("name", "data", "kind"),
+    [
+        ("1.json", b"{", "JSON"),
+        ("1.json", b"[]", "object"),
+        ("1.json", b"\xff", "UTF-8"),
+        pytest.param("1.json", DEEP.encode(), "JSON", id="deep"),
+        ("1.txt", b"\xff", "UTF-8"),
+    ],
 )
-def test_broken_texts_of_img2dataset(tmp_path, name, data):
+def test_broken_texts_of_img2dataset(tmp_path, name, data, kind):
     write_tar(tmp_path / "0.tar", {"1.jpg": picture(1), name: data})
-    with pytest.raises(InputError, match=rf"0/{name} of .*0\.tar is no .*: mend it"):
+    with pytest.raises(InputError, match=rf"^0/{name} of .*0\.tar is no {kind}: mend it"):
         read_annotations(tmp_path)

@@ -1,6 +1,7 @@
 """VQA's own files and ALBEF's lists of questions, through the command line; lists of answers."""
 
 import json
+from math import inf
 
 import pytest
 from schemas import write_pictures
@@ -191,10 +192,16 @@ def broken(tmp_path, questions=None, annotations=None, subset="train2014"):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"questions": {}}, "holds no questions of VQA"),
-        ({"subset": None}, "lacks data_subtype"),
+        ({"questions": {}}, "[^ ]*_questions.json holds no questions of VQA"),
+        ({"subset": None}, "[^ ]*_questions.json lacks data_subtype"),
         ({"questions": [{"question": "x"}]}, "Question 1 of .* lacks 'question_id'"),
-        ({"questions": [{"question_id": 1, "image_id": "x", "question": "x"}]}, "Question 1 of"),
+        *(
+            (
+                {"questions": [{"question_id": 1, "image_id": image, "question": "x"}]},
+                f"Question 1 of .*_questions.json has the image_id {image!r}: give a whole number",
+            )
+            for image in ("x", inf)
+        ),
         (
             {"questions": [{"question_id": 1000, "image_id": 1, "question": " "}]},
             "Question 1 of .* empty caption",
@@ -203,15 +210,25 @@ def broken(tmp_path, questions=None, annotations=None, subset="train2014"):
             {"questions": [{"question_id": 5, "image_id": 1, "question": "x"}]},
             "Question 1 of .*, 5, has no annotation",
         ),
-        ({"annotations": []}, "holds no annotations of VQA"),
-        ({"annotations": {"annotations": [{"question_id": 1}]}}, "lacks 'answers'"),
+        ({"annotations": []}, "[^ ]*_annotations.json holds no annotations of VQA"),
+        (
+            {"annotations": {"annotations": [{"question_id": 1}]}},
+            r"[^ ]*_annotations.json holds no annotations of VQA \(it lacks 'answers'",
+        ),
         (
             {"annotations": {"annotations": [{"question_id": 1, "answers": [{"answer": 3}]}]}},
-            r"1 of .* has the answers \[3\]",
+            r"The annotation of question 1 in .*_annotations.json has the answers \[3\]",
         ),
         (
             {"annotations": {"annotations": [answered(1000, 1), answered(1000, 1, "no")]}},
-            "annotations of .* the id 1000 twice",
+            "The annotations of .* have the id 1000 twice",
+        ),
+        *(
+            (
+                {"annotations": {"annotations": [answered(1000, image)]}},
+                f"The annotation of question 1000 in .*json has the image_id {image!r}",
+            )
+            for image in ("x", inf)
         ),
         (
             {"annotations": {"annotations": [answered(1000, 2)]}},
@@ -228,7 +245,7 @@ def broken(tmp_path, questions=None, annotations=None, subset="train2014"):
     ],
 )
 def test_broken_official_files(tmp_path, given, words):
-    with pytest.raises(InputError, match=words):
+    with pytest.raises(InputError, match=f"^{words}"):
         read_annotations(broken(tmp_path, **given), "vqa")
 
 
