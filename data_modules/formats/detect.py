@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from data_modules.formats.refcoco import REFS
+from data_modules.formats.vqa import without_dev
 from softmask.errors import InputError
 
 FOLDERS = ("img2dataset", "refcoco", "folders")
@@ -17,8 +18,8 @@ MARKS = {
     "albef_vqa": (("image", "question", "dataset"),),
 }
 """Keys that only the annotations of one task have, on lines or in a list."""
-SAMPLES = {"vqa": "*_OpenEnded_*_questions.json"}
-"""Files of a folder that hold a format's samples; those beside them only tell more."""
+QUESTIONS = "*_OpenEnded_*_questions.json"
+"""Files of a folder that hold VQA's samples; those beside them only tell more."""
 HEAD = 1_000_000  # bytes in which an annotation file shows its keys
 
 
@@ -46,9 +47,8 @@ def detect(place: Path) -> Found:
     sign = _img2dataset(place)
     if sign:
         return Found("img2dataset", [place], sign)
-    for format, pattern in SAMPLES.items():
-        if files := sorted(place.glob(pattern)):
-            return Found(format, files, f"it holds {files[0].name}")
+    if files := _questions(place):
+        return Found("vqa", files, f"it holds {files[0].name}")
     files = [file for file in sorted(place.iterdir()) if file.suffix in (*SUFFIXES, ".json")]
     if not files:
         raise InputError(
@@ -69,7 +69,7 @@ def annotation_files(place: Path, format: str) -> list[Path]:
     """Give the files of a format at a place; some folders are one."""
     if format in FOLDERS or not place.is_dir():
         return [place]
-    if format in SAMPLES and (known := sorted(place.glob(SAMPLES[format]))):
+    if format == "vqa" and (known := _questions(place)):
         return known
     wanted = [suffix for suffix, name in SUFFIXES.items() if name == format] or [".json"]
     if format in MARKS:
@@ -80,6 +80,10 @@ def annotation_files(place: Path, format: str) -> list[Path]:
             f"{place} holds no file of the format {format}: give the file itself with --captions."
         )
     return files
+
+
+def _questions(folder: Path) -> list[Path]:
+    return without_dev(sorted(folder.glob(QUESTIONS)))
 
 
 def _file(file: Path) -> tuple[str, list[Path], str]:

@@ -23,8 +23,7 @@ Answers = dict[object, tuple[int, Row]]
 def read_vqa(file: Path) -> Rows:
     """Read official questions, with the answers that lie beside them.
 
-    Test questions may lack answers. Those of test-dev are left out where all test questions are
-    there, which hold them.
+    Test questions may lack answers.
 
     Raises:
         InputError: if it is another file, or answers are missing.
@@ -35,14 +34,26 @@ def read_vqa(file: Path) -> Rows:
     subset = tree.get("data_subtype")
     if not isinstance(subset, str) or not subset:
         raise InputError(f"{file} lacks data_subtype, which tells its pictures: {ADVICE}.")
-    whole = file.with_name(file.name.replace(DEV, "test"))
-    if whole != file and whole.is_file():
-        print(f"{file} is left out: {whole.name} holds its questions")
-        return
     answers = _annotations(file, subset)
     for number, row in enumerate(tree["questions"], start=1):
         place = f"Question {number} of {file}"
         yield place, _official(row, place, subset, answers)
+
+
+def without_dev(files: list[Path]) -> list[Path]:
+    """Leave out questions of test-dev among those of the whole test, which hold them; it says so.
+
+    Args:
+        files: of a folder.
+    """
+    kept = []
+    for file in files:
+        whole = file.with_name(file.name.replace(DEV, "test"))
+        if whole != file and whole in files:
+            print(f"{file} is left out: {whole.name} holds its questions")
+        else:
+            kept.append(file)
+    return kept
 
 
 def read_albef_vqa(file: Path) -> Rows:

@@ -104,6 +104,19 @@ def test_test_dev_alone_is_read_from_the_pictures_of_the_test(tmp_path):
     assert {group.image for group in groups} == {picture_name("test2015", 1)}
 
 
+@pytest.mark.parametrize("format", ["auto", "vqa"])
+def test_test_dev_is_read_when_it_is_named_and_left_out_of_a_folder(tmp_path, format, capsys):
+    write_official(tmp_path / "a", "test2015", 3, answered=False)
+    part = write_official(tmp_path / "a", "test-dev2015", 2, answered=False)
+    file = tmp_path / "a" / "v2_OpenEnded_mscoco_test-dev2015_questions.json"
+    ids = [group.meta["question_id"] for group in read_annotations(file, format)]
+    assert ids == [row["question_id"] for row in part]
+    assert "left out" not in capsys.readouterr().out
+    assert len(read_annotations(tmp_path / "a", format)) == 3
+    left = f"{file} is left out: v2_OpenEnded_mscoco_test2015_questions.json holds its questions"
+    assert left in capsys.readouterr().out.splitlines()
+
+
 def test_albefs_lists(tmp_path):
     vqa = [
         {"question_id": 7, "question": "what is it", "answer": ["a", "a", "b"]},
