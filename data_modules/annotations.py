@@ -165,20 +165,26 @@ def _by_share(
 
 
 def _clusters(groups: list[Group]) -> list[list[Group]]:
-    """Join groups that must stay in one split, also by way of others."""
-    cluster_of: dict[str, list[Group]] = {}
+    """Join groups that must stay in one split, also by way of others.
+
+    Clusters come in the order of their last groups, which decides what a seed draws.
+    """
+    above = list(range(len(groups)))  # another group of the same cluster; of a root, itself
+
+    def root(number: int) -> int:
+        while above[number] != number:
+            above[number] = above[above[number]]  # halves the way for the next
+            number = above[number]
+        return number
+
+    first: dict[str, int] = {}
+    for number, group in enumerate(groups):
+        for text in _ties(group):
+            above[root(number)] = root(first.setdefault(text, number))
     clusters: dict[int, list[Group]] = {}
-    for group in groups:
-        texts = _ties(group)
-        joined = {id(cluster_of[text]): cluster_of[text] for text in texts if text in cluster_of}
-        merged = [member for cluster in joined.values() for member in cluster] + [group]
-        for old in joined:
-            del clusters[old]
-        clusters[id(merged)] = merged
-        for member in merged:
-            for text in _ties(member):
-                cluster_of[text] = merged
-    return list(clusters.values())
+    for number in reversed(range(len(groups))):
+        clusters.setdefault(root(number), []).append(groups[number])
+    return [cluster[::-1] for cluster in reversed(clusters.values())]
 
 
 def _ties(group: Group) -> list[str]:

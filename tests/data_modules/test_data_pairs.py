@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from fake import draw
 
+from data_modules import annotations
 from data_modules.annotations import read_annotations, split_groups
 from data_modules.commands import main
+from data_modules.formats.group import Group
 from data_modules.pairs import shrink, write_pairs
 from data_modules.shards import ShardSet
 from softmask.errors import InputError
@@ -138,6 +140,46 @@ def test_shares_keep_captions_together(tmp_path):
     assert not texts["train"] & texts["val"]
     assert not texts["train"] & texts["test"]
     assert not texts["val"] & texts["test"]
+
+
+def joined_plainly(groups):
+    """Merge whole clusters for each group, as slow as it is plain; clusters end with their last."""
+    clusters = []
+    for group in groups:
+        tied = [c for c in clusters if any(set(group.captions) & set(m.captions) for m in c)]
+        clusters = [c for c in clusters if c not in tied]
+        clusters.append([member for cluster in tied for member in cluster] + [group])
+    return [sorted(cluster, key=lambda group: int(group.image)) for cluster in clusters]
+
+
+@pytest.mark.parametrize("shares", [(0.2, 0.1), (0, 0)])
+@pytest.mark.parametrize("texts", [60, 300, 10_000], ids=["tied", "some", "alone"])
+def test_shares_split_as_clusters_joined_plainly_do(monkeypatch, texts, shares):
+    draw = random.Random(texts)
+    groups = [
+        Group(
+            str(number),
+            [f"text {draw.randrange(texts)}" for _ in range(draw.choice((1, 1, 2)))],
+            None,
+        )
+        for number in range(120)
+    ]
+    found = split_groups(groups, *shares, random.Random(0))
+    monkeypatch.setattr(annotations, "_clusters", joined_plainly)
+    assert found == split_groups(groups, *shares, random.Random(0))
+
+
+@pytest.mark.parametrize("tie", ["star", "pairs"])
+def test_pictures_of_one_caption_are_joined_without_going_through_all_of_them_again(
+    monkeypatch, tie
+):
+    looked = []
+    known = annotations._ties
+    monkeypatch.setattr(annotations, "_ties", lambda group: looked.append(group) or known(group))
+    captions = {"star": lambda n: ["a man"], "pairs": lambda n: [f"{n}", f"{n + 1}"]}[tie]
+    groups = [Group(str(number), captions(number), None) for number in range(200)]
+    assert len(split_groups(groups, 0.1, 0, random.Random(0))["train"]) == 200
+    assert len(looked) == 200
 
 
 def test_no_split_is_all_training(tmp_path):
