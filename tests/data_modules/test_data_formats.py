@@ -194,7 +194,10 @@ def test_parquet(tmp_path):
     parquet.write_table(arrow.table(lists), tmp_path / "b.parquet")
     assert read_annotations(tmp_path / "b.parquet")[0].captions == ["a", "b"]
     for wrong, words in (
-        ({"image": [b"x"], "caption": ["y"]}, "Row|row 1 of .* is a bytes: give a file name"),
+        (
+            {"image": [b"x"], "caption": ["y"]},
+            "^The image of row 1 of .* is a bytes: give a file name",
+        ),
         ({"image": ["x"], "caption": ["y"], "raw": [b"z"]}, "bytes in the column 'raw'"),
         ({"image": ["x"], "caption": [None]}, "Row 1 of .* has an empty caption"),
     ):

@@ -3,13 +3,12 @@ import hashlib
 import json
 import os
 import tarfile
-from pathlib import Path
 
 import pytest
 from fake import fake_pairs, write_fake_pairs
 
 from data_modules.shards import ShardSet
-from data_modules.write import Pair, write_shards
+from data_modules.write import KEY, Pair, write_shards
 from softmask.errors import InputError
 
 
@@ -119,4 +118,5 @@ def test_fake_pairs_differ():
     pairs = list(fake_pairs(180))
     assert len({item.captions[0] for item in pairs}) == 180
     assert len({item.image for item in pairs}) == 180
-    assert isinstance(Path(pairs[0].key), Path)
+    assert len({item.key for item in pairs}) == 180
+    assert all(KEY.fullmatch(item.key) for item in pairs)
