@@ -104,8 +104,8 @@ def _shards(rows: Iterable[dict[str, object]]) -> dict[str, Shard]:
 
 
 def as_line(value: object) -> str:
-    """Write a value as a line of JSON."""
-    return json.dumps(value, ensure_ascii=False) + "\n"
+    """Write a value as a line of JSON, in ASCII: names of files and keys need not be UTF-8."""
+    return json.dumps(value) + "\n"
 
 
 def sync(file: TextIO) -> None:

@@ -102,17 +102,25 @@ def columns(pair: Pair) -> dict[str, bytes]:
                 f"The picture of {pair.key!r} is a {extension!r}: use one of "
                 f"{', '.join(EXTENSIONS)}."
             )
-    if not pair.captions or not all(caption.strip() for caption in pair.captions):
+    captions = [_whole_letters(caption) for caption in pair.captions]
+    if not captions or not all(caption.strip() for caption in captions):
         raise InputError(
             f"The pair {pair.key!r} has an empty caption: give it one or leave it out."
         )
-    meta = {**pair.meta, "captions": pair.captions} if len(pair.captions) > 1 else pair.meta
+    meta = {**pair.meta, "captions": captions} if len(captions) > 1 else pair.meta
     text = json.dumps(meta, ensure_ascii=False, sort_keys=True)
-    notes = {"txt": pair.captions[0].encode("utf-8"), "json": text.encode("utf-8")}
+    # Names of files need not be UTF-8; in a JSON string the escape is one of JSON's.
+    said = text.encode("utf-8", errors="backslashreplace")
+    notes = {"txt": captions[0].encode("utf-8"), "json": said}
     if pair.second is None:
         return {pair.extension: pair.image, **notes}
     right = f"{RIGHT}.{pair.second_extension or pair.extension}"
     return {f"{LEFT}.{pair.extension}": pair.image, right: pair.second, **notes}
+
+
+def _whole_letters(caption: str) -> str:
+    """Leave out halves of characters, as `normalise` does: no UTF-8 holds them."""
+    return caption.encode("utf-8", errors="ignore").decode("utf-8")
 
 
 def write_shard(pairs: Iterable[Pair], folder: Path, name: str) -> Shard:
@@ -177,7 +185,8 @@ def write_index(shards: Sequence[Shard], folder: Path, notes: Mapping[str, objec
         "shards": [_line(shard) for shard in shards],
     }
     partial = folder / f".{INDEX}.{os.getpid()}.partial"
-    partial.write_text(json.dumps(index, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(index, indent=1, ensure_ascii=False) + "\n"
+    partial.write_text(text, encoding="utf-8", errors="backslashreplace")  # as in `columns`
     os.replace(partial, folder / INDEX)
     return count
 

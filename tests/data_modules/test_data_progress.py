@@ -91,6 +91,13 @@ def test_killed_it_continues_with_the_same_report(folder, tmp_path, verb, monkey
     assert read(verb, output) == read(verb, tmp_path / "plain")
 
 
+def test_names_that_are_no_utf_8_are_known_again(tmp_path):
+    arguments, report = {"text": "caf\udce9"}, tmp_path / "caf\udce9.json"
+    Progress(report, arguments).add("caf\udce9.tar", {"key": "\ud83d"})
+    for _ in range(2):  # the first of them writes it anew
+        assert Progress(report, arguments).done == {"caf\udce9.tar": {"key": "\ud83d"}}
+
+
 def test_what_changed_is_looked_at_again(folder, tmp_path):
     report = tmp_path / "check.json"
     first = Progress(report, {"max_pixels": 3})

@@ -7,7 +7,9 @@ import tarfile
 import pytest
 from fake import fake_pairs, write_fake_pairs
 
+from data_modules import contents
 from data_modules.shards import ShardSet
+from data_modules.text import normalise
 from data_modules.write import KEY, Pair, write_shards
 from softmask.errors import InputError
 
@@ -61,6 +63,27 @@ def test_members_and_several_captions(tmp_path):
     assert json.loads(columns["json"]) == {"book": "x", "captions": ["zwei", "drei"]}
 
 
+def test_halves_of_characters_go_from_captions_and_stay_in_notes(tmp_path):
+    given = ["a \ud83d dog", "ein H\u00fcnd\udc36chen \U0001f436"]
+    meta = {"image": "caf\udce9.png", "\ud83d": ["\\", "\u00e9\udce9"]}
+    write_shards([pair(captions=given, meta=meta)], tmp_path, notes={"credit": "\udce9"})
+    sample = ShardSet(str(tmp_path)).read(0)
+    found = contents.captions(sample)
+    assert sample.columns["txt"].decode() == found[0] == "a  dog"
+    assert [normalise(text, 9) for text in found] == [normalise(text, 9) for text in given]
+    assert contents.meta(sample) == {**meta, "captions": found}
+    assert json.loads((tmp_path / "index.json").read_text())["credit"] == "\udce9"
+
+
+def test_other_letters_are_written_as_they_are(tmp_path):
+    said = ["\u200bHünd\x00chen 🐶", "zwei"]
+    write_shards([pair(captions=said, meta={"image": "é"})], tmp_path)
+    columns = ShardSet(str(tmp_path)).read(0).columns
+    assert columns["txt"] == said[0].encode()
+    expected = '{"captions": ["\u200bHünd\\u0000chen 🐶", "zwei"], "image": "é"}'
+    assert columns["json"] == expected.encode()
+
+
 def test_a_broken_off_write_leaves_no_index_and_no_half_shard(tmp_path):
     def breaks():
         yield from fake_pairs(12)
@@ -94,6 +117,7 @@ def test_a_full_disk_is_told_with_the_shard(tmp_path, monkeypatch):
         (pair(extension="gif"), "'gif'.*jpg"),
         (pair(captions=[]), "'a' has an empty caption"),
         (pair(captions=["x", " "]), "'a' has an empty caption"),
+        (pair(captions=["x", "\ud83d"]), "'a' has an empty caption"),
     ],
 )
 def test_refused_pairs(tmp_path, wrong, words):
