@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from data_modules.examine import Examined, Example, read_notes
 from data_modules.identifiers import sample_id
-from data_modules.salvage import salvage
+from data_modules.salvage import read_stored
 from data_modules.seeds import hash63
 
 Names = dict[int, tuple[str, str]]
@@ -48,11 +48,11 @@ def _repeated(
 
 
 def _keys(file: Path) -> Names:
-    return {hash63(key): (key, key) for key, _ in salvage(file).samples}
+    return {hash63(key): (key, key) for key, _ in read_stored(file).samples}
 
 
 def _ids(file: Path) -> Names:
-    stored = salvage(file).samples
+    stored = read_stored(file).samples
     names = {}
     for (key, _), notes in zip(stored, read_notes(file, stored), strict=True):
         if (name := sample_id(notes)) is not None:

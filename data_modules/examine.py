@@ -18,12 +18,11 @@ from data_modules.fields import Fields, check_fields, fields_of
 from data_modules.headers import read_header
 from data_modules.identifiers import sample_id
 from data_modules.reasons import BadSample, Mend, Reason
-from data_modules.salvage import salvage
+from data_modules.salvage import read_stored
 from data_modules.seeds import hash63
 from data_modules.shards import Sample
-from data_modules.tar import StoredSample, TarShard
+from data_modules.tar import StoredSample
 from data_modules.text import Text, TextOptions, is_shown
-from softmask.errors import InputError
 
 EXAMPLES = 5  # kept for each reason
 PICKLES = re.compile(r"(.*\.)?(pkl|pickle|pyd|pt|pth)")
@@ -154,12 +153,9 @@ def _compare(job: ShardJob, count: int, found: Findings) -> None:
 
 
 def _stored(file: Path, found: Findings) -> list[StoredSample]:
-    try:
-        stored = TarShard(file).samples
-    except InputError:
-        stored, faults = salvage(file)
-        for fault in faults:
-            found.note(fault.reason, Example(str(file), fault.name, fault.detail))
+    stored, faults = read_stored(file)
+    for fault in faults:
+        found.note(fault.reason, Example(str(file), fault.name, fault.detail))
     if not stored and not found.problems:
         found.note(Reason.EMPTY_SHARD, Example(str(file), "", "holds no samples"))
     return stored

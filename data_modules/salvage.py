@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 from data_modules.ends import check_end
 from data_modules.reasons import Reason
-from data_modules.tar import Member, StoredSample, is_meta
+from data_modules.tar import Member, StoredSample, TarShard, is_meta
+from softmask.errors import InputError
 
 NAME = re.compile(r"((?:.*/)?[^.]+)\.([^/]*)", re.DOTALL)
 """WebDataset's rule: the key ends at the first dot of the file's name."""
@@ -30,6 +31,14 @@ class Salvaged(NamedTuple):
 
     samples: list[StoredSample]
     faults: list[Fault]
+
+
+def read_stored(file: Path) -> Salvaged:
+    """Read a tar as training does, or what is left of one that training refuses."""
+    try:
+        return Salvaged(TarShard(file).samples, [])
+    except InputError:
+        return salvage(file)
 
 
 def salvage(file: Path) -> Salvaged:

@@ -116,7 +116,9 @@ def _scan(file: Path, name: str) -> list[StoredSample]:
             # tarfile takes a header that is cut off for the end; a whole tar ends in zeros.
             if data.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
                 raise tarfile.ReadError("its end is missing")
-    except (tarfile.TarError, OSError) as error:
+    except InputError:
+        raise
+    except (tarfile.TarError, OSError, ValueError) as error:  # of numbers in headers, ValueError
         raise InputError(
             f"The shard {name} is no whole, uncompressed tar ({error}): copy or write it again."
         ) from error

@@ -36,6 +36,8 @@ def cages() -> dict[str, Cage]:
     def with_(member, reason, says=unsafe):
         return Cage(zoo.tar([*two, member, txt]), {reason: 1}, 2, says)
 
+    spoilt = special("bad.png", tarfile.REGTYPE)
+    spoilt.pax_headers = {"GNU.sparse.map": "abc"}
     long = "f" * 120 + "/" + "k" * 120
     longs = [(f"{long}.png", data[1]), (f"{long}.txt", txt[1])]
     return {
@@ -80,6 +82,17 @@ def cages() -> dict[str, Cage]:
         "meta": Cage(zoo.tar([("__meta__/x.json", b"?"), *two]), {}, 2),
         "key-latin-1": Cage(
             zoo.tar([*two, ("caf\udce9.png", data[1]), ("caf\udce9.txt", txt[1])]), {}, 3
+        ),
+        "key-latin-1-bad": Cage(
+            zoo.tar([*two, ("caf\udce9.png", b"<html>"), ("caf\udce9.txt", txt[1]), data, txt]),
+            {Reason.UNKNOWN_PICTURE: 1},
+            4,
+        ),
+        "number-in-header": Cage(
+            zoo.tar([*two, spoilt, txt], format=tarfile.PAX_FORMAT),
+            {Reason.TRUNCATED_TAR: 1},
+            1,
+            cut,
         ),
         "duplicate": Cage(zoo.tar([data, txt, *two, data, txt]), {Reason.DUPLICATE_KEY: 1}, 4),
         "interleaved": Cage(

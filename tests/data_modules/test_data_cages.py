@@ -66,6 +66,19 @@ def test_keys_in_several_shards(tmp_path):
     assert code == 1
 
 
+def test_names_in_a_tar_that_more_bytes_follow(tmp_path):
+    """Training reads it, and so does check; the last sample is the one that comes twice."""
+    notes = {"json": b'{"question_id": 7}'}
+    a, b = (one._replace(columns=one.columns | notes) for one in GOOD[:2])
+    zoo.write_tar(tmp_path / "data" / "0.tar", zoo.members([a]))
+    file = zoo.write_tar(tmp_path / "data" / "1.tar", zoo.members([b, a]))
+    file.write_bytes(file.read_bytes() + b"x")
+    report, code = checked(tmp_path / "data", tmp_path)
+    assert (code, counts(report)) == (1, {"duplicate_id": 2, "duplicate_key": 1})
+    [example] = report["problems"]["duplicate_key"]["examples"]
+    assert (example["key"], example["shard"]) == (a.name, str(file))
+
+
 def test_check_compares_with_the_index(tmp_path):
     folder = tmp_path / "data"
     zoo.write_tar(folder / "a.tar", zoo.members(GOOD[:4]))
@@ -79,6 +92,7 @@ def test_check_compares_with_the_index(tmp_path):
 
 @pytest.mark.parametrize("wrong", [{"ranks": 0}, {"batch_size": 0}, {"workers": -1}])
 def test_numbers_that_check_refuses(tmp_path, wrong):
+    zoo.write_tar(tmp_path / "a.tar", zoo.members(GOOD[:1]))
     (name, value), *_ = wrong.items()
     with pytest.raises(InputError, match=f"{name} is {value}"):
         check_shards(str(tmp_path), **wrong)
