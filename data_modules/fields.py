@@ -6,11 +6,13 @@ Each rule is the data module's own, which refuses the sample in a run.
 from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple
 
+import numpy as np
+
 from data_modules.answered import answer_weights, question_number
 from data_modules.boxes import marked
 from data_modules.contents import is_of_two
 from data_modules.labelled import UNKNOWN, label_of, numbered
-from softmask.batch import ENTAILMENT, TRUTH
+from softmask.batch import ENTAILMENT, IGNORE, TRUTH
 
 OWN_WORDS = {"contradiction", "entailment"}
 """Of SNLI-VE's classes; "neutral" is a class of faces as well."""
@@ -65,7 +67,7 @@ def check_fields(
         fields: of its shard.
 
     Returns:
-        What was read.
+        What there was to read.
 
     Raises:
         BadSample: as the data module would.
@@ -78,9 +80,10 @@ def check_fields(
         answer_weights(notes)
         read.append("answers")
     if fields.classes:
-        label_of(notes, numbered(fields.classes), required=fields.label)
-        read.append("label")
+        label = label_of(notes, numbered(fields.classes), required=fields.label)
+        read += [] if label == IGNORE else ["label"]
     if notes.keys() & {"box", "detections"}:
-        marked(notes, size)
-        read.append("box")
+        said = marked(notes, size)
+        read += [] if np.isnan(said.box).any() else ["box"]
+        read += ["detections"] if len(said.detections) else []
     return tuple(read)

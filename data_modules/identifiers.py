@@ -1,12 +1,13 @@
-"""What data sets call their samples: evaluation counts each name once."""
+"""What data sets call their samples.
+
+Evaluation refuses a question_id or an identifier that comes twice. No task reads a sent_id, but
+one that comes twice tells of rows that were written twice.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
 from softmask.errors import InputError
-
-NAMES = ("question_id", "identifier", "sent_id")
-"""In the json of VQA, of NLVR2 and SNLI-VE, and of RefCOCO."""
 
 
 def sample_id(notes: Mapping[str, object]) -> str | None:
@@ -17,12 +18,31 @@ def sample_id(notes: Mapping[str, object]) -> str | None:
     Args:
         notes: the sample's json.
     """
-    for name in NAMES:
-        said = notes.get(name)
-        if isinstance(said, int | str) and not isinstance(said, bool) and said != "":
-            owner = f" of {notes['dataset']}" if notes.get("dataset") else ""
-            return f"{name} {said}{owner}"
-    return None
+    if (number := _number(notes, "question_id")) is not None:
+        owner = f" of {notes['dataset']}" if notes.get("dataset") else ""
+        return f"question_id {number}{owner}"
+    if (name := identifier_of(notes)) is not None:
+        return f"identifier {name}"
+    number = _number(notes, "sent_id")
+    return None if number is None else f"sent_id {number}"
+
+
+def identifier_of(notes: Mapping[str, object]) -> str | None:
+    """Give what NLVR2 and SNLI-VE call a sample; None if its json says none.
+
+    Args:
+        notes: the sample's json.
+    """
+    said = notes.get("identifier")
+    return None if said in (None, "") else str(said)
+
+
+def _number(notes: Mapping[str, object], name: str) -> int | str | None:
+    """Give the id of VQA or of RefCOCO, which may be written as a text."""
+    said = notes.get(name)
+    if isinstance(said, bool) or not isinstance(said, int | str) or said == "":
+        return None
+    return said
 
 
 def check_ids(split: str, samples: Iterable[Mapping[str, object]]) -> None:

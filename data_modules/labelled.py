@@ -10,6 +10,7 @@ import torch
 
 from data_modules.batches import Maker
 from data_modules.contents import captions, encoded, meta
+from data_modules.identifiers import identifier_of
 from data_modules.pictured import Reader
 from data_modules.reasons import BadSample, Reason
 from data_modules.seeds import hash63
@@ -76,16 +77,16 @@ class MakeLabelled(Maker):
             BadSample: if its text or its label cannot be used.
         """
         notes = meta(sample)
-        identifier = notes.get("identifier")
+        identifier = identifier_of(notes)
         return LabelledItem(
             picture,
             self.reader.tokens(captions(sample)[0]),
             label_of(notes, self.classes, required=self.required),
             sample.position,
             sample.key,
-            sample.key if identifier is None else str(identifier),
+            sample.key if identifier is None else identifier,
             # Hashes are not negative: samples without a name never look alike.
-            ~sample.position if identifier is None else hash63(str(identifier)),
+            ~sample.position if identifier is None else hash63(identifier),
         )
 
 

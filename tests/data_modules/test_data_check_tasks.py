@@ -1,6 +1,7 @@
 """`softmask data check` on what tasks read of a sample's json: it finds what their data refuses."""
 
 import json
+from contextlib import nullcontext
 from itertools import islice
 
 import program
@@ -12,9 +13,11 @@ from refer import grounded_pairs
 
 from data_modules import EntailmentData, GroundingData, Nlvr2Data, VqaData
 from data_modules.fields import Fields, fields_of
+from data_modules.identifiers import check_ids
 from data_modules.reasons import BadSample
-from data_modules.shards import ShardSet
-from data_modules.write import write_shards
+from data_modules.shards import Sample, ShardSet
+from data_modules.write import columns, write_shards
+from softmask.errors import InputError
 
 SIZE = {"image_size": training.SIZE, "workers": 0}
 COUNT = 12
@@ -126,7 +129,7 @@ READ = {
     "vqa": {"answers": COUNT, "question_id": COUNT},
     "nlvr2": {"label": COUNT},
     "snli_ve": {"label": COUNT},
-    "grounding": {"box": COUNT},
+    "grounding": {"box": COUNT, "detections": COUNT},
 }
 
 
@@ -162,6 +165,18 @@ def test_data_to_predict_need_no_answers_and_no_labels(tmp_path):
         write_shards(pairs, tmp_path / name)
         report, ended = checked(tmp_path / name)
         assert (ended.code, report["good"]) == (0, 6), name
+        read = {"question_id": 6} if name == "vqa" else {}
+        assert report["fields"] == read, name
+
+
+def test_what_only_some_samples_have_is_counted_in_those(tmp_path):
+    pairs = [noted(pair, label="-" if n < 4 else "True") for n, pair in enumerate(statements(6))]
+    write_shards(pairs, tmp_path / "labels")
+    assert checked(tmp_path / "labels")[0]["fields"] == {"label": 2}
+    pairs = [noted(pair, box=None) if n < 4 else pair for n, pair in enumerate(grounded_pairs(6))]
+    pairs[0] = noted(pairs[0], detections=[])
+    write_shards(pairs, tmp_path / "boxes")
+    assert checked(tmp_path / "boxes")[0]["fields"] == {"detections": 5, "box": 2}
 
 
 def test_labels_of_other_classes_are_the_runs_affair(tmp_path):
@@ -215,6 +230,44 @@ def test_ids_that_come_twice_are_named(tmp_path, task, shard_size):
     assert sorted(elsewhere) == ([False, False] if shard_size == COUNT else [False, True])
     again, _ = checked(tmp_path, "--workers", 2)
     assert again == report
+
+
+def test_a_name_of_half_a_character_is_reported(tmp_path):
+    pairs = [noted(pair, identifier="\ud83d") for pair in entailments(2)]
+    write_shards(pairs, tmp_path / "caf\udce9")
+    report, ended = checked(tmp_path, "--path", tmp_path / "caf\udce9")
+    assert ended.code == 1
+    [example] = report["problems"]["duplicate_id"]["examples"]
+    assert "has the identifier \ud83d, as" in example["detail"]
+    assert example["shard"] == str(tmp_path / "caf\udce9" / "00000.tar")
+
+
+def is_refused_in_evaluation(pairs):
+    """Whether a task would say that two of the samples have one name."""
+    maker = EntailmentData(**SIZE).make_evaluation()
+    stored = [Sample(n, "0.tar", pair.key, columns(pair)) for n, pair in enumerate(pairs)]
+    identities = [maker.item(sample, 0).identity for sample in stored]
+    return len(set(identities)) < len(identities)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "same"),
+    [
+        ({"identifier": "a"}, {"identifier": "b"}, False),
+        ({"identifier": ""}, {"identifier": ""}, False),
+        ({"identifier": 1.5}, {"identifier": 1.5}, True),
+        ({"identifier": 7}, {"identifier": "7"}, True),
+        ({"identifier": True}, {"identifier": True}, True),
+        ({"identifier": "a", "dataset": "x"}, {"identifier": "a", "dataset": "y"}, True),
+    ],
+)
+def test_write_check_and_evaluation_agree_on_names(tmp_path, first, second, same):
+    pairs = [noted(p, **n) for p, n in zip(entailments(2), (first, second), strict=True)]
+    assert is_refused_in_evaluation(pairs) == same
+    write_shards(pairs, tmp_path)
+    assert counts(checked(tmp_path)[0]) == ({"duplicate_id": 1} if same else {})
+    with pytest.raises(InputError, match="come more than once") if same else nullcontext():
+        check_ids("val", [pair.meta for pair in pairs])
 
 
 def test_visual_genomes_ids_are_apart_from_vqas(tmp_path):
