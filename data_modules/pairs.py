@@ -8,13 +8,15 @@ import numpy as np
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from data_modules.annotations import Format, Split, put_into_split, read_annotations
-from data_modules.decode import Pixels
+from data_modules.decode import Pixels, decode
 from data_modules.formats.group import Group
+from data_modules.headers import read_header
 from data_modules.identifiers import check_ids
 from data_modules.image import on_white
 from data_modules.ledger import Ledger, ledgers
 from data_modules.parallel import in_processes
 from data_modules.plan import Recipe, ShardJob, Splits, fingerprint, shard_jobs, shuffled_splits
+from data_modules.reasons import BadSample, Mend
 from data_modules.shards import INDEX
 from data_modules.write import EXTENSIONS, Pair, Shard, write_index, write_shard
 from softmask.errors import InputError
@@ -138,8 +140,31 @@ def shrink(data: bytes, short_side: int, quality: int, name: str) -> tuple[bytes
     opaque = pixels.ndim == 2 or pixels.shape[2] == 3
     if extension in EXTENSIONS and shortest <= short_side and opaque:
         return data, extension
+    if flags == cv2.IMREAD_UNCHANGED and _is_turned(data):  # which that flag leaves as it is stored
+        pixels = _upright(data, name)
     small = _resize(on_white(pixels), short_side) if 0 < short_side < shortest else on_white(pixels)
     return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes(), "jpg"
+
+
+def _is_turned(data: bytes) -> bool:
+    try:
+        return Mend.ROTATED in read_header(data).mends
+    except BadSample:  # OpenCV reads more kinds of files
+        return False
+
+
+def _upright(data: bytes, name: str) -> Pixels:
+    """Decode as training does, but to BGR.
+
+    Raises:
+        InputError: if training could not.
+    """
+    try:
+        return np.asarray(cv2.cvtColor(decode(data), cv2.COLOR_RGB2BGR), np.uint8)
+    except BadSample as bad:
+        raise InputError(
+            f"The picture {name!r} is to be turned and {bad.detail}: replace it or remove its rows."
+        ) from bad
 
 
 def write_job(job: ShardJob) -> tuple[str, Shard]:

@@ -41,10 +41,10 @@ def encoded(pixels, kind="JPEG", **options):
     return stream.getvalue()
 
 
-def turned(kind, orientation, **options):
+def turned(kind, orientation, pixels=PICTURE, **options):
     exif = Image.Exif()
     exif[0x0112] = orientation
-    return encoded(PICTURE, kind, exif=exif, **options)
+    return encoded(pixels, kind, exif=exif, **options)
 
 
 def frames(kind, **options):
