@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TextIO
@@ -31,7 +32,8 @@ class Ledger:
         self._arguments = json.loads(json.dumps(arguments))
         self.shards: dict[str, Shard] = {}
         for file in self._files():
-            self._check(file)
+            with suppress(FileNotFoundError):
+                self._check(file)
         if self.file.is_file():
             self.shards = _read(self.file)[1]
         self._begin()
@@ -49,7 +51,11 @@ class Ledger:
 
     def of_all_parts(self) -> dict[str, Shard]:
         """Give the shards that all parts have noted in this folder."""
-        return {key: shard for file in self._files() for key, shard in _read(file)[1].items()}
+        shards: dict[str, Shard] = {}
+        for file in self._files():
+            with suppress(FileNotFoundError):  # another part has joined all and deletes ledgers
+                shards |= _read(file)[1]
+        return shards
 
     def delete(self) -> None:
         """End the job: forget all parts."""
@@ -92,6 +98,8 @@ def _read(file: Path) -> tuple[dict[str, object], dict[str, Shard]]:
         lines = file.read_text(encoding="utf-8").split("\n")[:-1]  # whole ones only
         first, *rest = map(json.loads, lines)
         return dict(first["arguments"]), _shards(rest)
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{file} notes how far a job came and cannot be read: delete {file.parent} to begin "

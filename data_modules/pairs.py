@@ -266,6 +266,11 @@ def _join(
     """Write the indexes when all parts are there."""
     written = ledger.of_all_parts()
     missing = [job.key for job in jobs if not _is_whole(job, written)]
+    if missing and all((ledger.folder / split / INDEX).is_file() for split in splits):
+        # It ended at the same time and has deleted the ledgers.
+        part = ledger.part
+        print(f"Part {part.number}/{part.of} is whole, and another part has written the index.")
+        return
     if missing:
         print(
             f"Part {ledger.part.number}/{ledger.part.of} is whole; {len(missing)} of {len(jobs)} "

@@ -10,6 +10,7 @@ from schemas import write_csv, write_pictures
 from data_modules import pairs
 from data_modules.commands import main
 from data_modules.index_tars import index_tars
+from data_modules.ledger import Ledger
 from data_modules.pairs import write_pairs
 from data_modules.shards import ShardSet
 from softmask.errors import InputError
@@ -34,6 +35,34 @@ def test_parts_join_into_the_same_bytes(source, whole, tmp_path, capsys, order):
         assert f"Part {part}/3 is whole" in capsys.readouterr().out
         assert set(contents(tmp_path)) >= set(SHARDS[part - 1 :: 3])
     write(source, tmp_path, part=f"{order[2]}/3", workers=2)
+    assert contents(tmp_path) == whole
+
+
+@pytest.mark.parametrize("moment", ["before", "between"])
+def test_a_part_that_ends_as_another_one_joins_says_so(
+    source, whole, tmp_path, capsys, monkeypatch, moment
+):
+    """The other one ends before this one looks for ledgers, or between finding and reading them."""
+    joined = []
+
+    def of_all_parts(ledger, real=Ledger.of_all_parts):
+        if not joined:
+            joined.append(ledger.part.number)
+            kept = [file for file in ledger._files() if moment == "between"]
+            write(source, tmp_path, part="1/2")
+            assert not list(tmp_path.glob(".write-*"))
+            monkeypatch.setattr(ledger, "_files", lambda: kept)
+        return real(ledger)
+
+    write(source, tmp_path, part="1/2")
+    monkeypatch.setattr(Ledger, "of_all_parts", of_all_parts)
+    capsys.readouterr()
+    write(source, tmp_path, part="2/2")
+    assert joined == [2]
+    told = capsys.readouterr().out.splitlines()
+    assert [line for line in told if line.startswith("Part")] == [
+        "Part 2/2 is whole, and another part has written the index."
+    ]
     assert contents(tmp_path) == whole
 
 
