@@ -1,6 +1,7 @@
 """The ablation: its rows, its runs as real processes, and the line that each leaves."""
 
 import json
+from functools import cache
 from pathlib import Path
 
 import program
@@ -110,6 +111,7 @@ def test_all_is_every_idea_by_its_default():
     ]
 
 
+@cache
 def settings(row: str, data: str, preset: str = "tiny") -> dict:
     """What the program makes of a row's files."""
     files = [
