@@ -2,7 +2,7 @@
 # package registry are all that must be there; `make PYTHON=python3.12 ...` picks another Python.
 PYTHON ?= python3
 TRAINER ?= cpu
-# A run's folder, such as runs/my-vqa; without it a run gets the next free number.
+# A run's folder, such as runs/vqa, in which a training goes on; without it each gets the next number.
 RUN ?=
 CKPT ?= $(if $(RUN),best)
 JOBS ?= 2
@@ -99,7 +99,7 @@ site: .venv/.stamp-docs ## build the documentation into site/
 
 ## <task>: train a task: make pretrain TRAINER=gpu RUN=runs/mine ARGS="..."
 $(TRAINED): %: .venv/.stamp-demo
-	$(BIN)/softmask fit $(call CONF,$*) $(IN_RUN) $(ARGS)
+	$(BIN)/softmask fit $(call CONF,$*) $(IN_RUN) $(if $(RUN),--ckpt_path last) $(ARGS)
 
 ## debug-<task>: train it for a moment, to see that it runs
 $(TRAINED:%=debug-%): debug-%: .venv/.stamp-demo

@@ -63,7 +63,7 @@ def test_a_run_that_is_not_there_is_refused(corpus, tmp_path, version, said):
 
 def test_make_names_the_run_and_tests_what_it_chose():
     here = '--trainer.logger.init_args.save_dir "runs" --trainer.logger.init_args.version "a"'
-    assert here in planned("vqa", "RUN=runs/a").replace("\\\n", "")
+    assert f"{here} --ckpt_path last" in planned("vqa", "RUN=runs/a")
     tested = planned("test-vqa", "RUN=runs/a/")
     assert f'{here} --ckpt_path "best"' in tested
     assert '--ckpt_path "b.ckpt"' in planned("test-vqa", "RUN=runs/a", "CKPT=b.ckpt")
