@@ -7,6 +7,7 @@ training data.
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from typing import Any
+from weakref import WeakSet, ref
 
 import lightning.pytorch as L
 from lightning.pytorch.trainer.states import TrainerFn
@@ -81,8 +82,10 @@ class ShardedData(L.LightningDataModule):
             )
         self.max_drop_rate, self.tally = max_drop_rate, Tally(max_drop_rate)
         self._shards: dict[str, ShardSet] = {}
-        self._loaders: list[BatchLoader] = []
-        self._train: PairLoader | None = None
+        # Loaders hold this module: were they held in turn, one that is dropped would wait for the
+        # cyclic collector, which takes a worker's queue away before it can be told to end.
+        self._loaders = WeakSet[BatchLoader]()
+        self._train: ref[PairLoader] | None = None
         self._resume: Mapping[str, int] | None = None
         self._resume_hash: str | None = None
 
@@ -120,9 +123,10 @@ class ShardedData(L.LightningDataModule):
         Lightning restores a loader's own state only in the middle of an epoch; after a checkpoint
         of an epoch's end, epoch 0 would come again.
         """
-        if self._train is None:
+        train = None if self._train is None else self._train()
+        if train is None:
             return {}
-        place = {"train": self._train.state_dict(), "dropped": self.dropped()}
+        place = {"train": train.state_dict(), "dropped": self.dropped()}
         return {**place, "hash": self._open("train").hash}
 
     def hashes(self) -> dict[str, str]:
@@ -168,8 +172,8 @@ class ShardedData(L.LightningDataModule):
             loader.load_state_dict(self._resume)
             check_hash(self._resume_hash, shards.hash, shards.path)
             self._resume = None
-        self._train = loader
-        self._loaders.append(loader)
+        self._train = ref(loader)
+        self._loaders.add(loader)
         return loader
 
     def train_batches(self, world: int) -> int:
@@ -223,7 +227,7 @@ class ShardedData(L.LightningDataModule):
         loader = EvaluationLoader(
             shards, plan, maker.batch, workers=self.workers, steps=maker.steps
         )
-        self._loaders.append(loader)
+        self._loaders.add(loader)
         return loader
 
     def _open(self, split: str) -> ShardSet:

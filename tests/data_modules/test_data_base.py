@@ -1,5 +1,8 @@
 """Lightning's own loops over the loaders: checkpoints in the middle, resumes, limits."""
 
+import gc
+from multiprocessing import active_children
+
 import lightning.pytorch as L
 import pytest
 import torch
@@ -217,6 +220,21 @@ def test_teardown_ends_workers(train):
     next(iter(loader))
     module.teardown("fit")
     assert loader._loader is None
+
+
+@pytest.mark.parametrize("get", [PretrainData.train_dataloader, PretrainData.val_dataloader])
+def test_workers_end_with_the_last_name_of_their_loader(train, val, get):
+    """Not by the cyclic collector: it would take their queues first, and wait five seconds each."""
+    others = set(active_children())
+    loader = get(data(train, val, workers=1))
+    next(iter(loader))
+    (worker,) = set(active_children()) - others
+    gc.disable()
+    try:
+        del loader
+        assert not worker.is_alive()
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(
