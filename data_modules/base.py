@@ -5,9 +5,9 @@ training data.
 """
 
 from abc import abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-from weakref import WeakSet, ref
+from weakref import WeakSet
 
 import lightning.pytorch as L
 from lightning.pytorch.trainer.states import TrainerFn
@@ -85,7 +85,7 @@ class ShardedData(L.LightningDataModule):
         # Loaders hold this module: were they held in turn, one that is dropped would wait for the
         # cyclic collector, which takes a worker's queue away before it can be told to end.
         self._loaders = WeakSet[BatchLoader]()
-        self._train: ref[PairLoader] | None = None
+        self._train: Callable[[], dict[str, int]] | None = None
         self._resume: Mapping[str, int] | None = None
         self._resume_hash: str | None = None
 
@@ -123,10 +123,9 @@ class ShardedData(L.LightningDataModule):
         Lightning restores a loader's own state only in the middle of an epoch; after a checkpoint
         of an epoch's end, epoch 0 would come again.
         """
-        train = None if self._train is None else self._train()
-        if train is None:
+        if self._train is None:
             return {}
-        place = {"train": train.state_dict(), "dropped": self.dropped()}
+        place = {"train": self._train(), "dropped": self.dropped()}
         return {**place, "hash": self._open("train").hash}
 
     def hashes(self) -> dict[str, str]:
@@ -172,7 +171,7 @@ class ShardedData(L.LightningDataModule):
             loader.load_state_dict(self._resume)
             check_hash(self._resume_hash, shards.hash, shards.path)
             self._resume = None
-        self._train = ref(loader)
+        self._train = loader.place
         self._loaders.add(loader)
         return loader
 

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from multiprocessing import parent_process
 from threading import Thread
 from typing import Any
@@ -93,6 +94,8 @@ class PairLoader(BatchLoader):
         self._cursor = Cursor(plan.steps if stop is None else min(stop, plan.steps), same_epoch)
         self.tally = tally or Tally()
         self._check = check or self.tally.check
+        self.place = partial(_place, plan, self._cursor)
+        """Gives what `state_dict` does, and does not hold the loader."""
         fetch = Replacing(shards, steps, plan.seed)
         super().__init__(Batches(fetch, plan, make), self._cursor, workers)
 
@@ -114,14 +117,7 @@ class PairLoader(BatchLoader):
 
     def state_dict(self) -> dict[str, int]:
         """Give the place of the next batch, and what gives places a meaning."""
-        return {
-            "epoch": self._cursor.epoch,
-            "step": self._cursor.step,
-            "seed": self.plan.seed,
-            "window": self.plan.window,
-            "samples": sum(self.plan.counts),
-            "global_batch": self.plan.batch_size * self.plan.world,
-        }
+        return self.place()
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
         """Go to a saved place.
@@ -178,6 +174,17 @@ class EvaluationLoader(BatchLoader):
     def __iter__(self) -> Iterator[Batch]:
         """Give all batches."""
         return (made.batch for made in self._start())
+
+
+def _place(plan: TrainPlan, cursor: Cursor) -> dict[str, int]:
+    return {
+        "epoch": cursor.epoch,
+        "step": cursor.step,
+        "seed": plan.seed,
+        "window": plan.window,
+        "samples": sum(plan.counts),
+        "global_batch": plan.batch_size * plan.world,
+    }
 
 
 def _raise_errors(batches: Iterator[Made | InputError]) -> Iterator[Made]:
