@@ -85,7 +85,7 @@ class ShardedData(L.LightningDataModule):
         # Loaders hold this module: were they held in turn, one that is dropped would wait for the
         # cyclic collector, which takes a worker's queue away before it can be told to end.
         self._loaders = WeakSet[BatchLoader]()
-        self._train: Callable[[], dict[str, int]] | None = None
+        self._place: Callable[[], dict[str, int]] | None = None
         self._resume: Mapping[str, int] | None = None
         self._resume_hash: str | None = None
 
@@ -115,7 +115,7 @@ class ShardedData(L.LightningDataModule):
         for loader in self._loaders:
             loader.close()
         self._loaders.clear()
-        self._train = None
+        self._place = None
 
     def state_dict(self) -> dict[str, Any]:
         """Give the loader's place, what was dropped until there, the data's hash; all ranks ask.
@@ -123,9 +123,9 @@ class ShardedData(L.LightningDataModule):
         Lightning restores a loader's own state only in the middle of an epoch; after a checkpoint
         of an epoch's end, epoch 0 would come again.
         """
-        if self._train is None:
+        if self._place is None:
             return {}
-        place = {"train": self._train(), "dropped": self.dropped()}
+        place = {"train": self._place(), "dropped": self.dropped()}
         return {**place, "hash": self._open("train").hash}
 
     def hashes(self) -> dict[str, str]:
@@ -171,7 +171,7 @@ class ShardedData(L.LightningDataModule):
             loader.load_state_dict(self._resume)
             check_hash(self._resume_hash, shards.hash, shards.path)
             self._resume = None
-        self._train = loader.place
+        self._place = loader.place
         self._loaders.add(loader)
         return loader
 

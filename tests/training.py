@@ -137,3 +137,13 @@ class AloneStrategy:
     def reduce(self, tensor: torch.Tensor, reduce_op: str) -> torch.Tensor:
         assert reduce_op == "sum"
         return tensor
+
+
+def check_gradients(task: Any) -> None:
+    """All learns but the twins, which have no gradient."""
+    for name, parameter in task.named_parameters():
+        if name.startswith("momentum."):
+            assert parameter.grad is None
+        else:
+            assert parameter.grad is not None, name
+            assert parameter.grad.abs().max() > 0, name

@@ -4,7 +4,6 @@ import golden_albef as golden
 import pytest
 import torch
 import training
-from corpora import write_corpus
 from grounded import ALBEF, Recorded, batches, make
 
 from softmask.grounding import expression_maps
@@ -15,8 +14,8 @@ from softmask.weights import fill
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return write_corpus("grounding", tmp_path_factory.mktemp("grounding"))
+def corpus(corpus_of):
+    return corpus_of("grounding")
 
 
 class Turns(Recorded):
@@ -38,12 +37,7 @@ def test_every_parameter_gets_a_gradient(corpus, weight):
     task = make(weight)
     losses = training.step(task, batches(corpus)[0])
     assert set(losses) == ({"itc", "itm", "soft"} if weight else {"itc", "itm"})
-    for name, parameter in task.named_parameters():
-        if name.startswith("momentum."):
-            assert parameter.grad is None
-        else:
-            assert parameter.grad is not None, name
-            assert parameter.grad.abs().max() > 0, name
+    training.check_gradients(task)
 
 
 def test_a_step_is_retrievals_but_for_soft_masks(corpus):

@@ -3,7 +3,6 @@
 import pytest
 import torch
 import training
-from corpora import write_corpus
 from grounded import batches, data, make
 from refer import grounded_pairs
 
@@ -16,8 +15,8 @@ from softmask.tasks import GroundingTask, Pointing
 
 
 @pytest.fixture(scope="module")
-def corpus(tmp_path_factory):
-    return write_corpus("grounding", tmp_path_factory.mktemp("grounding"))
+def corpus(corpus_of):
+    return corpus_of("grounding")
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])

@@ -65,12 +65,7 @@ def test_every_parameter_gets_a_gradient():
     task = make()
     losses = training.step(task, batch())
     assert set(losses) == {"itc", "itm"}
-    for name, parameter in task.named_parameters():
-        if name.startswith("momentum."):
-            assert parameter.grad is None
-        else:
-            assert parameter.grad is not None, name
-            assert parameter.grad.abs().max() > 0, name
+    training.check_gradients(task)
 
 
 def test_captions_of_one_image_are_no_negatives_and_enter_the_queue():
