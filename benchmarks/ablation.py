@@ -46,7 +46,7 @@ class Corpus:
 CORPORA = {
     "emoji": Corpus(("demo", "ablation/data/emoji"), Path("data/emoji"), 630),
     "scenes": Corpus(("pretrain", "demo/scenes", "demo/pretrain"), Path("data/scenes/pairs"), 3000),
-    "photos": Corpus(("demo", "ablation/data/photos"), Path("data/photos"), 1000),
+    "photos": Corpus(("demo", "ablation/data/photos"), Path("data/photos"), 300),
 }
 TRAINERS = {"cpu": "cpu", "cuda": "gpu"}
 PRECISION = {("cuda", "small"): "bf16-mixed"}

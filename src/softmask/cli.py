@@ -18,6 +18,7 @@ from softmask.callbacks import (
     Blocks,
     DroppedSamples,
     GroundingPanels,
+    KeptMemory,
     LastCheckpoint,
     MatmulPrecision,
     NegativePanels,
@@ -65,6 +66,7 @@ class SoftMaskCLI(LightningCLI):
         parser.add_lightning_class_args(RunBoard, "board")
         parser.add_lightning_class_args(Blocks, "blocks")
         parser.add_lightning_class_args(MatmulPrecision, "matmul")
+        parser.add_lightning_class_args(KeptMemory, "memory")
         parser.add_lightning_class_args(DroppedSamples, "dropped")
         parser.add_lightning_class_args(RunReport, "report")
         parser.add_lightning_class_args(SoftMaskPanels, "panels")

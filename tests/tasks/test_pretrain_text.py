@@ -30,12 +30,17 @@ def unmasked(given, ids):
 
 
 def reading(given):
-    """The texts and pictures that student and teacher encode in one step, in order."""
-    task = training.task()
+    """The texts and pictures that student and teacher encode in one step, in order.
+
+    A pass may read several texts a pair, all pairs' first ones first.
+    """
+    task, pairs = training.task(), len(given["key"])
     read = {"student": [], "teacher": [], "student image": [], "teacher image": []}
     for who, network in (("student", task.backbone), ("teacher", task.teacher)):
         for name, part in ((who, network.text), (f"{who} image", network.image)):
-            part.register_forward_pre_hook(lambda _, args, kept=read[name]: kept.append(args[0]))
+            part.register_forward_pre_hook(
+                lambda _, args, kept=read[name]: kept.extend(args[0].split(pairs))
+            )
     training.step(task, given)
     return read
 

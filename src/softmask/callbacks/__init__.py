@@ -6,6 +6,7 @@ from softmask.callbacks.dropped import DroppedSamples
 from softmask.callbacks.folder import run_folder, run_path
 from softmask.callbacks.last import LastCheckpoint, find_last
 from softmask.callbacks.matmul import MatmulPrecision
+from softmask.callbacks.memory import KeptMemory
 from softmask.callbacks.negatives import NegativePanels
 from softmask.callbacks.page import RunPage
 from softmask.callbacks.panels import GroundingPanels, SoftMaskPanels
@@ -22,6 +23,7 @@ __all__ = [
     "Blocks",
     "DroppedSamples",
     "GroundingPanels",
+    "KeptMemory",
     "LastCheckpoint",
     "MatmulPrecision",
     "NegativePanels",

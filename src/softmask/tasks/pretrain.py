@@ -20,6 +20,13 @@ from softmask.tasks.objective import Contrast, Evaluation, SoftMasking, Weights
 from softmask.tasks.soft import SoftMaskTask
 
 
+class Read(NamedTuple):
+    """What the unimodal encoders, or their twins, make of a batch with MLM's text."""
+
+    seen: Seen
+    words: Tensor  # (B, L, D) states of the text whose words MLM predicts; the pair's if shared
+
+
 class Fused(NamedTuple):
     """The merged pass over plain pairs, and what the soft masks need of it."""
 
@@ -84,14 +91,11 @@ class PretrainTask(SoftMaskTask):
         Returns:
             The weighted sum of the losses, ().
         """
-        seen = self.see(self.backbone, batch["image"], batch["input_ids"], batch["attention_mask"])
-        taught = self.teach(
-            batch.get("clean_image", batch["image"]),
-            batch.get("clean_ids", batch["input_ids"]),
-            batch["attention_mask"],
-        )
-        loss_itc, negatives = self.contrast_step(seen, taught, batch)
-        fused = self.match_step(seen, negatives, batch)
+        ids, mask, masked = batch["input_ids"], batch["attention_mask"], batch.get("mlm_ids")
+        seen, words = self.read(self.backbone, batch["image"], ids, masked, mask)
+        taught = self.read_twins(batch)
+        loss_itc, negatives = self.contrast_step(seen, taught.seen, batch)
+        fused = self.match_step(seen, words, negatives, batch)
         losses = {
             "itc": self.weights.itc * loss_itc,
             "itm": self.weights.itm * itm(fused.logits, match_labels(fused.logits, 3)),
@@ -103,45 +107,74 @@ class PretrainTask(SoftMaskTask):
         self.log_matching(fused.logits)
         return self.total(losses, batch["key"])
 
-    def match_step(self, seen: Seen, negatives: Negatives, batch: PretrainBatch) -> Fused:
+    def read(
+        self, backbone: Backbone, image: Tensor, ids: Tensor, masked: Tensor | None, mask: Tensor
+    ) -> Read:
+        """Encode images (B, 3, H, W) and texts (B, L), and MLM's own beside them in one pass.
+
+        Args:
+            backbone: the task's, or its twin.
+            image: of the pairs.
+            ids: their texts.
+            masked: what MLM reads instead of them; None if it reads them.
+            mask: True on words of both.
+        """
+        if masked is None:
+            seen = self.see(backbone, image, ids, mask)
+            return Read(seen, seen.states)
+        both = self.see(backbone, image, torch.cat([ids, masked]), mask.repeat(2, 1))
+        states, words = both.states.chunk(2)
+        return Read(both._replace(states=states, text=both.text[: len(ids)]), words)
+
+    @torch.no_grad()
+    def read_twins(self, batch: PretrainBatch) -> Read:
+        """What the twins make of a batch, clean where it has clean pictures or texts for them."""
+        ids = batch.get("clean_ids", batch["input_ids"])
+        masked = batch.get("mlm_ids", batch["input_ids"] if "clean_ids" in batch else None)
+        image = batch.get("clean_image", batch["image"])
+        masked = masked if self.contrast.alpha else None  # they are not asked for words
+        return self.read(self.teacher, image, ids, masked, batch["attention_mask"])
+
+    def match_step(
+        self, seen: Seen, words: Tensor, negatives: Negatives, batch: PretrainBatch
+    ) -> Fused:
         """Fuse pairs, hard texts and MLM's texts in one pass over the images, hard images apart."""
         fusion, mask = self.backbone.fusion, batch["attention_mask"]
         keys = self.backbone.project(seen.tokens)
         # The text that MLM reads stands last: the pair itself when they share a masking draw.
         texts, masks = [seen.states[negatives.text], seen.states], [mask[negatives.text], mask]
         if "mlm_ids" in batch:
-            texts.append(self.backbone.text(batch["mlm_ids"], mask))
+            texts.append(words)
             masks.append(mask)
         rows, row_mask, kinds = interleave(texts), interleave(masks), len(texts)
         last = len(fusion.layers) - 1
         early = fusion(rows, row_mask, keys, stop=self.soft_mask.layer)
         late = fusion(early, row_mask, keys, start=self.soft_mask.layer, stop=last)
-        words = fusion(late[kinds - 1 :: kinds], mask, keys, start=last)
+        fused = fusion(late[kinds - 1 :: kinds], mask, keys, start=last)
         late, row_mask = regroup(late, kinds), regroup(row_mask, kinds)
         match = fusion.first_token(
             late[:, :-1].flatten(0, 1), row_mask[:, :-1].flatten(0, 1), keys, start=last
         )
         match = regroup(match, kinds - 1)
-        pairs = words[:, 0] if kinds == 2 else match[:, 1]
+        pairs = fused[:, 0] if kinds == 2 else match[:, 1]
         opposed = self.backbone.match_state(seen.states, mask, keys.pick(negatives.image))
         logits = self.matcher(torch.cat([pairs, match[:, 0], opposed]))
-        return Fused(logits, words, early[1::kinds], keys)
+        return Fused(logits, fused, early[1::kinds], keys)
 
-    def word_step(self, fused: Fused, taught: Seen, batch: PretrainBatch) -> Tensor:
+    def word_step(self, fused: Fused, taught: Read, batch: PretrainBatch) -> Tensor:
         """MLM through the fusion encoder, distilled from the twins."""
         at, labels = batch["mlm_at"], batch["mlm_labels"]
         logits = self.words(pick_positions(fused.words, at), self.backbone.text.table)
-        soft = self._taught_words(taught, batch, at) if self.contrast.alpha else None
+        mask = batch["attention_mask"]
+        soft = self._taught_words(taught, mask, at) if self.contrast.alpha else None
         count = (labels >= 0).sum()
         if self.trainer.world_size > 1:
             count = self.sum_over_ranks(count.float()) / self.trainer.world_size
         return mlm(logits, labels, soft, self.alpha, count)
 
     @torch.no_grad()
-    def _taught_words(self, taught: Seen, batch: PretrainBatch, at: Tensor) -> Tensor:
-        states, mask = taught.states, batch["attention_mask"]
-        if "mlm_ids" in batch or "clean_ids" in batch:
-            states = self.teacher.text(batch.get("mlm_ids", batch["input_ids"]), mask)
-        fused = self.teacher.fuse(states, mask, self.teacher.project(taught.tokens))
+    def _taught_words(self, taught: Read, mask: Tensor, at: Tensor) -> Tensor:
+        keys = self.teacher.project(taught.seen.tokens)
+        fused = self.teacher.fuse(taught.words, mask, keys)
         head = cast(WordHead, self.momentum.twin["words"])
         return head.forward(pick_positions(fused, at), self.teacher.text.table)
