@@ -2,14 +2,16 @@
 
 All train models of the same sizes on the same random examples, which are on the device already.
 On a CPU they take turns, a step each, one thread works and its CPU time counts, so that a busy
-machine changes little; on a GPU each has the device alone, and its clock counts. A step is forward,
-backward, optimiser and momentum twins; ours also looks at the norm of its gradients, and LAVIS's
-masks its words, which ours finds done by the loader.
+machine changes little; LAVIS has a process of its own there, for ours keep the memory they free. On
+a GPU each has the device alone, and its clock counts. A step is forward, backward, optimiser and
+momentum twins; ours also looks at the norm of its gradients, and LAVIS's masks its words, which
+ours finds done by the loader.
 
 - `albef`: this project with the settings of conf/overlay/albef.yaml.
 - `masks`: the same with soft masks, negatives under masks included; nothing else differs.
 - `softmask`: as conf/pretrain.yaml, where all losses read one masked text, which saves a pass.
 - `lavis`: LAVIS's `albef_pretrain`; see benchmarks/peer.py for how to let it be found.
+- `lavis/kept`: the same in a process that keeps the memory it frees too.
 
 A name with `/compiled` has its blocks compiled, one with `/bf16` or `/tf32` runs in that precision.
 """
@@ -27,12 +29,13 @@ import torch
 from jsonargparse import auto_cli
 
 from benchmarks import peer
+from benchmarks.apart import together
 from benchmarks.clock import machine, ratio, versions
 from benchmarks.loop import overhead
 from benchmarks.precision import agreement, replay_difference
 from benchmarks.presets import Plan, Row, plans, tf32
 from benchmarks.sizes import StepSize
-from benchmarks.timing import Result, alone, together
+from benchmarks.timing import Result, alone
 from softmask.provenance import commit
 
 RESULTS = Path(__file__).parent / "results"
@@ -43,6 +46,7 @@ GOALS = {
 }
 RATIOS = {
     "lavis_over_albef": ("lavis", "albef"),
+    "lavis_kept_over_albef": ("lavis/kept", "albef"),
     "lavis_over_softmask": ("lavis", "softmask"),
     "softmask_over_albef": ("softmask", "albef"),
     "masks_over_albef": ("masks", "albef"),
@@ -136,8 +140,6 @@ def measure(
     Returns:
         Rows by batch and name, and ratios by batch; None where nothing was measured.
     """
-    if chosen[0].device == "cpu":
-        torch.set_num_threads(1)
     found: Result = {"lavis": lavis is not None}
     known: dict[StepSize, tuple[dict[str, Result | None], dict[str, list[float]]]]
     known = {plan.size: ({}, {}) for plan in chosen}
@@ -146,6 +148,8 @@ def measure(
     for plan in chosen:
         rows, taken = known[plan.size]
         own = {name: row for name, row in plan.rows.items() if lavis or not row.lavis}
+        if not own:
+            continue
         plan = replace(plan, rows=own, rounds=rounds or plan.rounds)
         for new_rows, new_taken in (alone if plan.device == "cuda" else together)(plan, lavis):
             rows.update(new_rows)

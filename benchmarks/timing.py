@@ -1,4 +1,4 @@
-"""How the rivals of `benchmarks.step` are timed: in turns on a CPU, one after another on a GPU."""
+"""How a rival of `benchmarks.step` is timed, and one after another on a GPU."""
 
 import gc
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +10,6 @@ import torch
 
 from benchmarks import gpu
 from benchmarks.calls import counted
-from benchmarks.clock import race
 from benchmarks.presets import Plan, Row
 from benchmarks.rivals import Rival, timed
 from benchmarks.sizes import StepSize
@@ -22,24 +21,6 @@ PEAK = 790.0
 Result = dict[str, Any]
 Timed = tuple[Mapping[str, Result], Mapping[str, list[float]]]
 """What is to be known of each rival, and the seconds of its steps, by name."""
-
-
-def together(plan: Plan, lavis: Path | None) -> Iterator[Timed]:
-    """Race all rivals in turns, so that a busy machine slows all alike."""
-    rivals = {name: row.build(plan.size, lavis, plan.device) for name, row in plan.rows.items()}
-    compare({name: rival.parameters() for name, rival in rivals.items()}, plan.size)
-    taken = race({n: r.step for n, r in rivals.items()}, plan.rounds, plan.clock(), plan.warmup)
-    # Last: the first step makes the optimiser's state, too.
-    found = {
-        name: {
-            "parameters": rival.parameters(),
-            **_speed(taken[name], plan.size, plan.device),
-            # Compiled code hides its parts and calls.
-            **look(rival, plan.clock(), whole=not plan.rows[name].compiled),
-        }
-        for name, rival in rivals.items()
-    }
-    yield found, taken
 
 
 def alone(plan: Plan, lavis: Path | None) -> Iterator[Timed]:
@@ -70,15 +51,15 @@ def _alone(plan: Plan, rival: Rival, row: Row) -> tuple[Result, list[float]]:
     first = gpu.first_seconds(rival.step)
     runs = [gpu.seconds(rival.step, plan.rounds, plan.warmup) for _ in range(plan.repeats)]
     taken = [each for run in runs for each in run]
-    speed = _speed(taken, plan.size, plan.device)
+    fast = speed(taken, plan.size, plan.device)
     works = gpu.kernel_ms(rival.step)
     found = {
         "parameters": rival.parameters(),
-        **speed,
+        **fast,
         "runs_ms": [round(1000 * median(run), 3) for run in runs],
         "first_s": first,
         "kernel_ms": round(works, 3),
-        "idle": round(max(0.0, 1 - works / float(speed["step_ms"] or 1)), 4),
+        "idle": round(max(0.0, 1 - works / float(fast["step_ms"] or 1)), 4),
         "peak_gib": gpu.peak_gib(rival.step),
         **look(rival, gpu.now, whole=not (row.compiled or row.replayed)),
         "host_syncs": gpu.waits(rival.step),
@@ -132,7 +113,8 @@ def look(
     }
 
 
-def _speed(taken: list[float], size: StepSize, device: str) -> dict[str, float | None]:
+def speed(taken: list[float], size: StepSize, device: str) -> dict[str, float | None]:
+    """Give what seconds of steps say: medians, and MFU on a GPU."""
     seconds = median(taken)
     flops = size.batch / seconds * GIGAFLOP * 1e9
     return {

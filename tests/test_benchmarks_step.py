@@ -18,6 +18,7 @@ from fake_lavis import write_lavis
 from benchmarks import gpu, loop, peer, precision, presets, rivals, scaling, step, timing
 from benchmarks.calls import counted
 from benchmarks.sizes import CLASS, MASK, StepSize, examples
+from softmask.callbacks import KeptMemory
 
 ROOT = Path(__file__).parent.parent
 TINY = StepSize(
@@ -138,6 +139,20 @@ def test_lavis_is_run_from_its_folder(tmp_path):
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["lavis_over_albef"] > 0
     assert found["batches"][0]["rows"]["lavis"]["host_syncs"] == 1
+
+
+def test_a_rival_that_cannot_be_built_is_named(tmp_path):
+    with pytest.raises(RuntimeError, match="process of lavis has ended"):
+        step.measure(tiny_plan("lavis"), 1, tmp_path / "nowhere")
+
+
+def test_ours_keep_memory_and_lavis_as_shipped_does_not():
+    for preset in ("cpu-small", "cpu-full"):
+        rows = {name: row for plan in presets.plans(preset) for name, row in plan.rows.items()}
+        keeps = {name: row.keeps for name, row in rows.items()}
+        ours = dict.fromkeys(("albef", "masks", "softmask"), True)
+        assert keeps == {**ours, "lavis": False, "lavis/kept": True}
+    assert KeptMemory().keep
 
 
 def test_the_gpu_plan_has_all_rows():

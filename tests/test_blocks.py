@@ -134,8 +134,7 @@ def test_recomputing_runs_trained_layers_twice_and_twins_once():
         layer.register_forward_pre_hook(count)
     made.soft_mask = training.SoftMasking(layer=1, weight=0.0)
     made.training_step(training.batch(), 0).backward()
-    assert runs["twin"] == 1
-    assert runs["own"] >= 4
+    assert runs == {"own": 2, "twin": 1}
 
 
 def test_compiled_blocks_are_whole_graphs_and_are_not_compiled_again_for_other_lengths():

@@ -7,7 +7,14 @@ import torch
 from torch import Tensor, nn
 
 from softmask.errors import InputError
-from softmask.nn import FusionEncoder, ImageEncoder, ImageKeys, Projection, TextEncoder
+from softmask.nn import (
+    FusionEncoder,
+    ImageEncoder,
+    ImageKeys,
+    Projection,
+    SeveralKeys,
+    TextEncoder,
+)
 
 TEMPERATURE_RANGE = (0.001, 0.5)
 """ALBEF clamps its temperature to this range at the start of every pretraining step."""
@@ -67,7 +74,7 @@ class Backbone(nn.Module):
         fused: Tensor = self.fusion(states, mask, keys)
         return fused
 
-    def match_state(self, states: Tensor, mask: Tensor, keys: ImageKeys) -> Tensor:
+    def match_state(self, states: Tensor, mask: Tensor, keys: ImageKeys | SeveralKeys) -> Tensor:
         """`fuse` for the first token alone, which is all that matching reads: to (R, D)."""
         return self.fusion.first_token(states, mask, keys)
 

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from transformers import BertConfig
 from transformers.models.bert.modeling_bert import BertLayer
 
-from softmask.nn import FusionLayer
+from softmask.nn import FusionLayer, SeveralKeys
 from softmask.renames import from_bert
 
 WIDTH = tiny.WIDTH
@@ -107,6 +107,34 @@ def test_runs_of_texts_on_one_image_equal_repeated_images(fusion, mask):
     )
     first = fusion.first_token(STATES, mask, keys)
     torch.testing.assert_close(first, one_each[:, 0])
+
+
+def test_several_sets_of_images_in_one_pass_equal_passes_of_their_own(fusion, mask):
+    """Two images with two texts each, then two of them again with one text each."""
+    chosen = torch.tensor([1, 1])
+    rows, row_mask = torch.cat([STATES, STATES[1:3]]), torch.cat([mask, mask[1:3]])
+
+    def keys():
+        own = fusion.project(TOKENS)
+        return own, own.pick(chosen)
+
+    for run in (fusion, fusion.first_token):
+        own, again = keys()
+        apart = [run(STATES, mask, own), run(STATES[1:3], mask[1:3], again)]
+        merged = run(rows, row_mask, SeveralKeys(keys(), (4, 2)))
+        assert_same(fusion, merged, torch.cat(apart))
+        assert not torch.allclose(merged[1:3], merged[4:])
+
+
+def test_several_sets_share_every_product_but_those_with_images(fusion, mask):
+    rows = []
+    for part in ("words.qkv", "words.out", "image.query", "image.out", "feed.up", "feed.down"):
+        layer = fusion.get_submodule(f"layers.0.{part}")
+        layer.register_forward_pre_hook(lambda _, given: rows.append(len(given[0])))
+    own = fusion.project(TOKENS)
+    both = SeveralKeys((own, own), (4, 2))
+    fusion(torch.cat([STATES, STATES[:2]]), torch.cat([mask, mask[:2]]), both)
+    assert rows == [6] * 6
 
 
 def test_an_image_reaches_its_own_texts_alone(fusion, mask):

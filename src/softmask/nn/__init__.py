@@ -3,7 +3,14 @@
 from softmask.nn.blocks import checkpoint_blocks, compile_blocks
 from softmask.nn.chunks import chunk_encoders
 from softmask.nn.decoder import AnswerDecoder
-from softmask.nn.fusion import FusionEncoder, FusionLayer, ImageKeys, interleave, regroup
+from softmask.nn.fusion import (
+    FusionEncoder,
+    FusionLayer,
+    ImageKeys,
+    SeveralKeys,
+    interleave,
+    regroup,
+)
 from softmask.nn.heads import ClassHead, Matcher, Projection, WordHead
 from softmask.nn.image import ImageEncoder, within_reach
 from softmask.nn.pair import PairFusion
@@ -19,6 +26,7 @@ __all__ = [
     "Matcher",
     "PairFusion",
     "Projection",
+    "SeveralKeys",
     "TextEncoder",
     "WordHead",
     "checkpoint_blocks",

@@ -3,6 +3,8 @@
 R query rows, B key rows (R a multiple of B), Q queries, K keys, H heads, D width.
 """
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -35,6 +37,13 @@ def check_heads(part: str, width: int, heads: int) -> None:
             f"The backbone's {part}.width={width} is not a multiple of its {part}.heads={heads}: "
             f"change one of them."
         )
+
+
+class KeySets(NamedTuple):
+    """Keys and values of several sets of images, for text rows that come set by set."""
+
+    kv: tuple[Tensor, ...]  # of each set, (B, N, 2 D)
+    rows: tuple[int, ...]  # how many rows look at each; R together
 
 
 def split_heads(states: Tensor, heads: int) -> Tensor:
@@ -145,29 +154,37 @@ class CrossAttention(nn.Module):
         projected: Tensor = self.kv(image)
         return projected
 
-    def forward(self, states: Tensor, kv: Tensor, mask: Tensor | None = None) -> Tensor:
+    def forward(self, states: Tensor, kv: Tensor | KeySets, mask: Tensor | None = None) -> Tensor:
         """Let runs of R / B text rows look at one image each, without copying its keys.
 
         Args:
             states: (R, L, D).
-            kv: keys and values of B images, (B, N, 2 D).
-            mask: True where a key may be read, (B, 1, 1, N); None reads all.
+            kv: keys and values of B images, (B, N, 2 D); or several sets of them.
+            mask: True where a key may be read, (B, 1, 1, N); None reads all, as several sets must.
 
         Returns:
             (R, L, D).
         """
-        query, key, value = self._heads(states, kv)
-        dropout = self.dropout if self.training else 0.0
-        return self._close(states, attend(query, key, value, mask, dropout))
+        query = self.query(states)
+        if isinstance(kv, Tensor):
+            return self._close(states, self._look(query, kv, mask))
+        assert mask is None
+        # Sets differ in the length of their runs; everything but this is one product for all.
+        looked = [self._look(*part) for part in zip(query.split(kv.rows), kv.kv, strict=True)]
+        return self._close(states, torch.cat(looked))
 
     def forward_with_map(self, states: Tensor, kv: Tensor) -> tuple[Tensor, Tensor]:
         """`forward` without dropout, and the map, (R, H, L, N), for one text a image (R = B)."""
-        mixed, attention_map = attend_with_map(*self._heads(states, kv))
+        mixed, attention_map = attend_with_map(*self._heads(self.query(states), kv))
         return self._close(states, mixed), attention_map
 
-    def _heads(self, states: Tensor, kv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _look(self, query: Tensor, kv: Tensor, mask: Tensor | None = None) -> Tensor:
+        dropout = self.dropout if self.training else 0.0
+        return attend(*self._heads(query, kv), mask, dropout).view_as(query)
+
+    def _heads(self, query: Tensor, kv: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         # A run of texts on one image becomes one longer query: (R, L, D) -> (B, R / B * L, D).
-        query = self.query(states).reshape(kv.shape[0], -1, states.shape[-1])
+        query = query.reshape(kv.shape[0], -1, query.shape[-1])
         key, value = kv.chunk(2, dim=-1)
         return (
             split_heads(query, self.heads),

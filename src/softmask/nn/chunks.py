@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from softmask.nn.fusion import FusionEncoder, ImageKeys
+from softmask.nn.fusion import FusionEncoder, ImageKeys, SeveralKeys
 from softmask.nn.image import ImageEncoder
 from softmask.nn.text import TextEncoder
 
@@ -51,12 +51,18 @@ def _fuse(
     rows: int,
     states: Tensor,
     mask: Tensor,
-    keys: ImageKeys,
+    keys: ImageKeys | SeveralKeys,
     *layers: int | None,
     image_mask: Tensor | None = None,
     **more: int | None,
 ) -> Tensor:
     """Fuse R texts with B images, those of an image in a run of R / B, as `FusionEncoder` does."""
+    if isinstance(keys, SeveralKeys):
+        each = (torch.split(part, list(keys.rows)) for part in (states, mask))
+        sets = zip(*each, keys.sets, strict=True)
+        return torch.cat(
+            [_fuse(fuse, rows, s, m, k, *layers, image_mask=image_mask, **more) for s, m, k in sets]
+        )
     images = len(keys.layers[0])
     texts = len(states) // images
     step = max(1, rows // texts)

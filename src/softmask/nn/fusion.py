@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from softmask.nn.attention import (
     CrossAttention,
+    KeySets,
     SelfAttention,
     check_heads,
     initial_std,
@@ -66,11 +67,11 @@ class FusionLayer(nn.Module):
         self,
         states: Tensor,
         mask: Tensor,
-        kv: Tensor,
+        kv: Tensor | KeySets,
         first_only: bool = False,
         image_mask: Tensor | None = None,
     ) -> Tensor:
-        """(R, L, D) with key mask (R, 1, 1 or L, L) and image keys and values (B, N, 2 D).
+        """(R, L, D) with key mask (R, 1, 1 or L, L) and image keys and values (B, N, 2 D), or sets.
 
         With `first_only` the first token's state alone is computed, (R, 1, D). With `image_mask`,
         (B, 1, 1, N), only image tokens where it is True are looked at.
@@ -103,6 +104,19 @@ class ImageKeys(NamedTuple):
     def detach(self) -> "ImageKeys":
         """The same values outside the graph."""
         return ImageKeys(tuple(kv.detach() for kv in self.layers))
+
+
+class SeveralKeys(NamedTuple):
+    """`ImageKeys` of several sets of images, for text rows that come set by set, in one pass."""
+
+    sets: tuple[ImageKeys, ...]
+    rows: tuple[int, ...]  # how many rows look at each set; R together
+
+    @property
+    def layers(self) -> tuple[KeySets, ...]:
+        """What each fusion layer reads."""
+        each = zip(*(keys.layers for keys in self.sets), strict=True)
+        return tuple(KeySets(kv, self.rows) for kv in each)
 
 
 class FusionEncoder(nn.Module):
@@ -160,7 +174,7 @@ class FusionEncoder(nn.Module):
         self,
         states: Tensor,
         mask: Tensor,
-        keys: ImageKeys,
+        keys: ImageKeys | SeveralKeys,
         start: int = 0,
         stop: int | None = None,
         image_mask: Tensor | None = None,
@@ -170,7 +184,8 @@ class FusionEncoder(nn.Module):
         Args:
             states: text states, (R, L, D).
             mask: True on words, (R, L); or where a word may read another, (R, L, L).
-            keys: of B images; texts R / B * b and the following look at image b.
+            keys: of B images; texts R / B * b and the following look at image b. Or of several
+                sets, each with rows of its own.
             start: first layer.
             stop: layer to stop before.
             image_mask: True on the image tokens to look at, (B, N); None looks at all.
@@ -180,7 +195,9 @@ class FusionEncoder(nn.Module):
         """
         key_mask = mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
         seen = None if image_mask is None else image_mask[:, None, None, :]
-        for layer, kv in list(zip(self._stack(), keys.layers, strict=True))[start:stop]:
+        layers: list[tuple[FusionLayer, Tensor | KeySets]]
+        layers = list(zip(self._stack(), keys.layers, strict=True))
+        for layer, kv in layers[start:stop]:
             states = layer(states, key_mask, kv, image_mask=seen)
         return states
 
@@ -188,7 +205,7 @@ class FusionEncoder(nn.Module):
         self,
         states: Tensor,
         mask: Tensor,
-        keys: ImageKeys,
+        keys: ImageKeys | SeveralKeys,
         start: int = 0,
         image_mask: Tensor | None = None,
     ) -> Tensor:

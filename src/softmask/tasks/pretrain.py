@@ -13,7 +13,7 @@ from torch import Tensor
 from softmask.backbone import Backbone
 from softmask.batch import PretrainBatch
 from softmask.losses import itm, match_labels, mlm, pick_positions
-from softmask.nn import ImageKeys, WordHead, interleave, regroup
+from softmask.nn import ImageKeys, SeveralKeys, WordHead, interleave, regroup
 from softmask.optim import Optim
 from softmask.tasks.contrast import Negatives, Seen
 from softmask.tasks.objective import Contrast, Evaluation, SoftMasking, Weights
@@ -138,28 +138,33 @@ class PretrainTask(SoftMaskTask):
     def match_step(
         self, seen: Seen, words: Tensor, negatives: Negatives, batch: PretrainBatch
     ) -> Fused:
-        """Fuse pairs, hard texts and MLM's texts in one pass over the images, hard images apart."""
-        fusion, mask = self.backbone.fusion, batch["attention_mask"]
+        """Fuse pairs, hard texts, MLM's texts and texts with hard images in one pass."""
+        fusion, mask, pairs = self.backbone.fusion, batch["attention_mask"], len(words)
         keys = self.backbone.project(seen.tokens)
+        hard = keys.pick(negatives.image)
         # The text that MLM reads stands last: the pair itself when they share a masking draw.
         texts, masks = [seen.states[negatives.text], seen.states], [mask[negatives.text], mask]
         if "mlm_ids" in batch:
             texts.append(words)
             masks.append(mask)
-        rows, row_mask, kinds = interleave(texts), interleave(masks), len(texts)
-        last = len(fusion.layers) - 1
-        early = fusion(rows, row_mask, keys, stop=self.soft_mask.layer)
-        late = fusion(early, row_mask, keys, start=self.soft_mask.layer, stop=last)
-        fused = fusion(late[kinds - 1 :: kinds], mask, keys, start=last)
-        late, row_mask = regroup(late, kinds), regroup(row_mask, kinds)
-        match = fusion.first_token(
-            late[:, :-1].flatten(0, 1), row_mask[:, :-1].flatten(0, 1), keys, start=last
+        kinds, layer, last = len(texts), self.soft_mask.layer, len(fusion.layers) - 1
+        rows = torch.cat([interleave(texts), seen.states])
+        row_mask = torch.cat([interleave(masks), mask])
+        both = SeveralKeys((keys, hard), (kinds * pairs, pairs))
+        early = fusion(rows, row_mask, both, stop=layer)
+        late = fusion(early, row_mask, both, start=layer, stop=last)
+        own, opposed = regroup(late[:-pairs], kinds), late[-pairs:]
+        fused = fusion(own[:, -1], mask, keys, start=last)
+        first = fusion.first_token(
+            torch.cat([own[:, :-1].flatten(0, 1), opposed]),
+            torch.cat([interleave(masks[:-1]), mask]),
+            SeveralKeys((keys, hard), ((kinds - 1) * pairs, pairs)),
+            start=last,
         )
-        match = regroup(match, kinds - 1)
-        pairs = fused[:, 0] if kinds == 2 else match[:, 1]
-        opposed = self.backbone.match_state(seen.states, mask, keys.pick(negatives.image))
-        logits = self.matcher(torch.cat([pairs, match[:, 0], opposed]))
-        return Fused(logits, fused, early[1::kinds], keys)
+        told = regroup(first[:-pairs], kinds - 1)
+        matched = fused[:, 0] if kinds == 2 else told[:, 1]
+        logits = self.matcher(torch.cat([matched, told[:, 0], first[-pairs:]]))
+        return Fused(logits, fused, early[1 : kinds * pairs : kinds], keys)
 
     def word_step(self, fused: Fused, taught: Read, batch: PretrainBatch) -> Tensor:
         """MLM through the fusion encoder, distilled from the twins."""

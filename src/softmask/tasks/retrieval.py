@@ -10,7 +10,7 @@ from torch import Tensor
 
 from softmask.batch import PairBatch
 from softmask.losses import itm, match_labels
-from softmask.nn import ImageKeys, interleave, regroup
+from softmask.nn import ImageKeys, SeveralKeys, interleave, regroup
 from softmask.tasks.contrast import ContrastTask, Negatives, Seen
 
 
@@ -56,9 +56,13 @@ class RetrievalTask(ContrastTask):
 
     def match_step(self, seen: Seen, keys: ImageKeys, negatives: Negatives, mask: Tensor) -> Tensor:
         """Match pairs, images with hard texts, texts with hard images: logits (3 B, 2)."""
+        pairs = len(mask)
         texts = interleave([seen.states, seen.states[negatives.text]])
         masks = interleave([mask, mask[negatives.text]])
-        first = regroup(self.backbone.match_state(texts, masks, keys), 2)
-        opposed = self.backbone.match_state(seen.states, mask, keys.pick(negatives.image))
-        logits: Tensor = self.matcher(torch.cat([first[:, 0], first[:, 1], opposed]))
+        both = SeveralKeys((keys, keys.pick(negatives.image)), (2 * pairs, pairs))
+        first = self.backbone.match_state(
+            torch.cat([texts, seen.states]), torch.cat([masks, mask]), both
+        )
+        own, opposed = regroup(first[:-pairs], 2), first[-pairs:]
+        logits: Tensor = self.matcher(torch.cat([own[:, 0], own[:, 1], opposed]))
         return logits
