@@ -106,9 +106,10 @@ class Ours:
         self.schedule.step()
 
     def step(self) -> None:
-        """One step."""
+        """One step, after which no gradients wait in the memory that others need."""
         self.learn()
         self.update()
+        self.optimizer.zero_grad()
 
     def parts(self) -> Mapping[str, Part]:
         """Grad-CAM, twins, optimiser."""
@@ -167,9 +168,10 @@ class Lavis:
         self.optimizer.step()
 
     def step(self) -> None:
-        """One step."""
+        """One step, after which no gradients wait in the memory that others need."""
         self.learn()
         self.update()
+        self.optimizer.zero_grad()
 
     def parts(self) -> Mapping[str, Part]:
         """Twins and optimiser; it has no Grad-CAM."""

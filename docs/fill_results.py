@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fill_readme import between
 
+from benchmarks.again import AGAIN, again_section
 from benchmarks.compared import (
     ADDED,
     MISSING,
@@ -44,12 +45,13 @@ DATA = ("emoji", "scenes", "photos")
 Records = Mapping[str, Sequence[Line]]
 
 
-def made(page: str, records: Records) -> tuple[str, dict[str, str]]:
+def made(page: str, records: Records, again: Sequence[Line] = ()) -> tuple[str, dict[str, str]]:
     """Put the records between the marks of the page.
 
     Args:
         page: results.md.
         records: lines by data.
+        again: lines of runs that were run again.
 
     Returns:
         The page, and pictures by the name of their file.
@@ -65,6 +67,7 @@ def made(page: str, records: Records) -> tuple[str, dict[str, str]]:
         page = between(page, question.name, section(question, every))
     page = between(page, COST, cost_section(lines))
     page = between(page, DEFAULTS, defaults_section(every))
+    page = between(page, AGAIN, again_section(again, lines))
     page = between(page, "answers", answers(every, lines))
     files = [each for shared in drawn.values() for each in shared.values()]
     return page, {name: svg for each in files for name, svg in each.items()}
@@ -116,14 +119,19 @@ def answers(found: Mapping[Setting, Sequence[Line]], lines: Sequence[Line]) -> s
     return table(cells)
 
 
-def read_records() -> dict[str, list[Line]]:
+def read_records(folder: Path = RESULTS) -> dict[str, list[Line]]:
     """All lines that are there, by data."""
-    return {data: read_lines(RESULTS / f"{data}.jsonl") for data in DATA}
+    return {data: read_lines(folder / f"{data}.jsonl") for data in DATA}
+
+
+def read_again() -> list[Line]:
+    """Those of runs that were run again."""
+    return [line for lines in read_records(RESULTS / AGAIN).values() for line in lines]
 
 
 if __name__ == "__main__":
     path = ROOT / "docs" / "results.md"
-    text, files = made(path.read_text(encoding="utf-8"), read_records())
+    text, files = made(path.read_text(encoding="utf-8"), read_records(), read_again())
     path.write_text(text, encoding="utf-8")
     for old in RESULTS.glob("*.svg"):
         old.unlink()

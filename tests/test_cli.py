@@ -1,12 +1,16 @@
 """What the program makes of its flags, and what a run leaves behind."""
 
 import json
+import sys
 from pathlib import Path
 
 import program
 import pytest
 import torch
 import yaml
+from lightning.pytorch.cli import LightningCLI
+
+from softmask.cli import SoftMaskCLI
 
 RECALLS = {"r1", "r5", "r10"}
 LOGGED = {
@@ -54,6 +58,32 @@ def test_named_callbacks_merge_by_key(corpus, tmp_path):
     got = merged([*args, "--checkpoint.every_n_train_steps", "3"])["checkpoint"]
     kept = {"monitor": "val/recall", "mode": "max", "save_top_k": 1, "every_n_train_steps": 3}
     assert {name: got[name] for name in kept} == kept
+
+
+@pytest.mark.parametrize(
+    ("words", "built"),
+    [
+        (["fit", "--print_config"], {"fit"}),
+        (["test"], {"test"}),
+        (["--help"], {"fit", "validate", "test", "predict"}),
+        (["fits"], {"fit", "validate", "test", "predict"}),
+        ([], {"fit", "validate", "test", "predict"}),
+    ],
+)
+def test_parsers_are_built_for_what_is_asked(words, built, monkeypatch):
+    found = {}
+    monkeypatch.setattr(LightningCLI, "__init__", lambda cli, **_: found.update(cli.subcommands()))
+    SoftMaskCLI(args=words)
+    assert set(found) == built
+    found.clear()
+    monkeypatch.setattr(sys, "argv", ["softmask", *words])
+    SoftMaskCLI(args=None)
+    assert set(found) == built
+
+
+def test_help_and_mistakes_name_all_verbs():
+    said = program.here(["--help"]).out + program.here(["fits"]).err
+    assert all(said.count(verb) >= 2 for verb in ("fit", "validate", "test", "predict"))
 
 
 def test_image_size_reaches_the_vit(corpus, last, tmp_path):

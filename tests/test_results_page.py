@@ -8,6 +8,8 @@ from pathlib import Path
 import measured
 import pytest
 
+from benchmarks.again import again_section
+
 ROOT = Path(__file__).parent.parent
 PAGE = ROOT / "docs" / "results.md"
 
@@ -20,7 +22,7 @@ def script(monkeypatch):
 
 
 def test_the_page_shows_the_recorded_lines(script):
-    text, files = script["made"](PAGE.read_text(), script["read_records"]())
+    text, files = script["made"](PAGE.read_text(), script["read_records"](), script["read_again"]())
     assert text == PAGE.read_text()
     recorded = {file.name: file.read_text() for file in (ROOT / "docs/results").glob("*.svg")}
     assert files == recorded
@@ -31,7 +33,7 @@ def test_what_has_no_line_is_not_measured(script):
     marks = re.findall(r"<!-- (\w+) -->\n(.*?)<!-- /\1 -->", text, re.DOTALL)
     assert [name for name, _ in marks] == [
         *("answers", "emoji", "scenes", "photos", "together", "maps", "shortcut", "focal"),
-        *("cost", "defaults"),
+        *("cost", "again", "defaults"),
     ]
     assert all("not measured" in said for _, said in marks)
     assert not files
@@ -59,3 +61,22 @@ def test_every_answer_points_at_a_section(script):
     targets = re.findall(r"\]\(#(\w+)\)", text)
     assert len(targets) == 6
     assert set(targets) <= headings
+
+
+def test_a_run_again_stands_beside_its_first():
+    first = measured.row("focal", [0.5, 0.52, 0.54])
+    near = measured.line("focal", 1, 0.53, commit="def")
+    far = measured.line("focal", 2, 0.5)
+    other = measured.line("focal", 1, 0.5, steps=200)
+    said = again_section([near, far, other], [*first, *measured.row("albef", [0.9, 0.1])])
+    rows = said.splitlines()[2:]
+    assert len(rows) == 2  # the other one has no first
+    assert (
+        "`focal`, seed 1 | 53.0 | 52.0 | 52.0 ± 2.0 | +1.0, within a deviation | abc, def"
+        in rows[0]
+    )
+    assert (
+        "`focal`, seed 2 | 50.0 | 54.0 | 52.0 ± 2.0 | -4.0, **more than one** | abc, abc" in rows[1]
+    )
+    alone = again_section([near], first[1:2])
+    assert "| 53.0 | 52.0 | 52.0 | +1.0 |" in alone

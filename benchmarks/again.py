@@ -1,0 +1,48 @@
+"""Runs of the ablation that were run again: does the same seed give the same figure?"""
+
+from collections.abc import Sequence
+
+from benchmarks.compared import MISSING, RECALL, table, values
+from benchmarks.lines import KEYS, Line
+from benchmarks.paired import spread
+
+AGAIN = "again"
+"""The section's name, and that of the folder of its lines."""
+
+
+def again_section(again: Sequence[Line], recorded: Sequence[Line]) -> str:
+    """A line a run that was run again, beside what was recorded of it.
+
+    Args:
+        again: lines of the later runs.
+        recorded: of all runs that the page compares.
+    """
+    cells = [["data", "run again", RECALL.title, "recorded", "over seeds", "moved", "commits"]]
+    for line in again:
+        first = next((x for x in recorded if all(x[key] == line[key] for key in KEYS)), None)
+        if first is not None:
+            cells.append(_cells(line, first, recorded))
+    return table(cells) if cells[1:] else f"{MISSING}\n"
+
+
+def _cells(line: Line, first: Line, recorded: Sequence[Line]) -> list[str]:
+    now, before = RECALL.of(line), RECALL.of(first)
+    assert now is not None
+    assert before is not None
+    shared = [key for key in KEYS if key not in ("row", "seed")]
+    beside = [x for x in recorded if all(x[key] == line[key] for key in shared)]
+    seeds = spread(values(beside, line["row"], RECALL))
+    assert seeds is not None  # the first run is one of them
+    deviation = seeds.deviation
+    said = f"{now - before:+.1f}"
+    if deviation is not None:
+        said += ", within a deviation" if abs(now - before) <= deviation else ", **more than one**"
+    return [
+        f"{line['data']}, {line['steps']:,} steps, {line['preset']} on {line['device']}",
+        f"`{line['row']}`, seed {line['seed']}",
+        f"{now:.1f}",
+        f"{before:.1f}",
+        f"{seeds.mean:.1f}" + (f" ± {deviation:.1f}" if deviation is not None else ""),
+        said,
+        f"{first['commit']}, {line['commit']}",
+    ]
