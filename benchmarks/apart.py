@@ -3,9 +3,10 @@
 What LAVIS does with memory is not what this project does, and a process has one way alone.
 """
 
+import logging
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from multiprocessing.connection import Connection
@@ -81,8 +82,8 @@ def processes(plan: Plan, lavis: Path | None) -> Iterator[Ask]:
                 lines[kinds[name]].send((word, name))
                 return lines[kinds[name]].recv()
             except (EOFError, OSError):
-                said = f"The process of {name} has ended; it said why above."
-                raise RuntimeError(said) from None
+                said = "it said why above, or was killed for its memory"
+                raise RuntimeError(f"The process of {name} has ended: {said}.") from None
 
         yield ask
 
@@ -90,15 +91,16 @@ def processes(plan: Plan, lavis: Path | None) -> Iterator[Ask]:
 def serve(line: Connection, plan: Plan, lavis: Path | None, keeps: bool) -> None:
     """Build rivals and answer until the line is closed; on one thread."""
     torch.set_num_threads(1)
+    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
     if keeps:
         keep_freed_memory()
     rivals = {name: row.build(plan.size, lavis, plan.device) for name, row in plan.rows.items()}
-    while True:
-        try:
+    with suppress(EOFError):
+        while True:
             word, name = line.recv()
-        except EOFError:
-            return
-        line.send(ANSWERS[word](rivals[name], plan, name))
+            found = ANSWERS[word](rivals[name], plan, name)
+            with suppress(BrokenPipeError):  # nobody waits for it any more
+                line.send(found)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jsonargparse import auto_cli
@@ -141,36 +141,46 @@ def measure(
         Rows by batch and name, and ratios by batch; None where nothing was measured.
     """
     found: Result = {"lavis": lavis is not None}
-    known: dict[StepSize, tuple[dict[str, Result | None], dict[str, list[float]]]]
-    known = {plan.size: ({}, {}) for plan in chosen}
+    known = {plan.size: Found({}, {}, {}) for plan in chosen}
     for plan in chosen:  # several may be of one size
-        known[plan.size][0].update(dict.fromkeys(plan.rows))
+        known[plan.size].rows.update(dict.fromkeys(plan.rows))
     for plan in chosen:
-        rows, taken = known[plan.size]
         own = {name: row for name, row in plan.rows.items() if lavis or not row.lavis}
         if not own:
             continue
         plan = replace(plan, rows=own, rounds=rounds or plan.rounds)
         for new_rows, new_taken in (alone if plan.device == "cuda" else together)(plan, lavis):
-            rows.update(new_rows)
-            taken.update(new_taken)
-            batches = [_batch(size, *timed) for size, timed in known.items()]
+            known[plan.size].add(new_rows, new_taken)
+            batches = [_batch(size, each) for size, each in known.items()]
             found |= {"rounds": plan.rounds, "batches": batches, **batches[0]["ratios"]}
             keep(found)
     return found
 
 
-def _batch(
-    size: StepSize, rows: Mapping[str, Result | None], taken: Mapping[str, list[float]]
-) -> Result:
+class Found(NamedTuple):
+    """What is known of the rivals of a size, of which several plans may have some."""
+
+    rows: dict[str, Result | None]
+    taken: dict[str, list[float]]
+    ratios: dict[str, float]
+
+    def add(self, rows: Mapping[str, Result], taken: Mapping[str, list[float]]) -> None:
+        """Take in a plan's; what is known already stays, but ratios are best of one plan."""
+        self.rows.update({name: row for name, row in rows.items() if not self.rows[name]})
+        for name, seconds in taken.items():
+            self.taken.setdefault(name, seconds)
+        for each in (taken, self.taken):
+            for name, pair in RATIOS.items():
+                if set(pair) <= set(each):
+                    self.ratios.setdefault(name, round(ratio(each, *pair), 3))
+
+
+def _batch(size: StepSize, found: Found) -> Result:
     return {
         "size": vars(size),
-        "parameters": {name: row["parameters"] for name, row in rows.items() if row},
-        "rows": {name: row and _without_parameters(row) for name, row in rows.items()},
-        "ratios": {
-            name: round(ratio(taken, *pair), 3) if set(pair) <= set(taken) else None
-            for name, pair in RATIOS.items()
-        },
+        "parameters": {name: row["parameters"] for name, row in found.rows.items() if row},
+        "rows": {name: row and _without_parameters(row) for name, row in found.rows.items()},
+        "ratios": {name: found.ratios.get(name) for name in RATIOS},
     }
 
 

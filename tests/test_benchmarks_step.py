@@ -8,33 +8,17 @@ from dataclasses import replace
 from pathlib import Path
 
 import lightning.pytorch as L
-import program
 import pytest
 import torch
 import training
 import yaml
-from fake_lavis import write_lavis
+from raced import MODES, TINY, ours, tiny_plan
 
-from benchmarks import gpu, loop, peer, precision, presets, rivals, scaling, step, timing
+from benchmarks import gpu, loop, precision, presets, rivals, scaling, step, timing
 from benchmarks.calls import counted
-from benchmarks.sizes import CLASS, MASK, StepSize, examples
-from softmask.callbacks import KeptMemory
+from benchmarks.sizes import CLASS, MASK, examples
 
 ROOT = Path(__file__).parent.parent
-TINY = StepSize(
-    4, width=16, layers=1, text_layers=1, fusion_layers=3, image=32, tokens=8, queue=8, embed=8
-)
-MODES = dict(presets.plans("cpu-small")[0].rows)
-
-
-def ours(name: str = "albef") -> rivals.Ours:
-    made = MODES[name].build(TINY, None, "cpu")
-    assert isinstance(made, rivals.Ours)
-    return made
-
-
-def tiny_plan(*names: str) -> list[presets.Plan]:
-    return [presets.Plan(TINY, {name: MODES[name] for name in names}, rounds=1)]
 
 
 def test_albef_is_the_overlay():
@@ -123,36 +107,6 @@ def test_other_models_are_not_compared():
     timing.compare({"albef": count, "lavis/bf16": count - 2 * TINY.width}, TINY)
     with pytest.raises(AssertionError, match="not as many parameters"):
         timing.compare({"albef": count, "lavis": count}, TINY)
-
-
-def beside_lavis(folder: Path) -> None:
-    """In a process of its own: LAVIS changes what others import."""
-    found = step.measure(tiny_plan("albef", "lavis"), 1, peer.where())
-    (folder / "found.json").write_text(json.dumps(found))
-
-
-def test_lavis_is_run_from_its_folder(tmp_path):
-    lavis = write_lavis(tmp_path / "wheel", ours().parameters() - 2 * TINY.width)
-    running = program.start(beside_lavis, (tmp_path,), tmp_path / "run", {peer.FOLDER: str(lavis)})
-    ended = program.finish(running)
-    assert ended.code == 0, ended.err
-    found = json.loads((tmp_path / "found.json").read_text())
-    assert found["lavis_over_albef"] > 0
-    assert found["batches"][0]["rows"]["lavis"]["host_syncs"] == 1
-
-
-def test_a_rival_that_cannot_be_built_is_named(tmp_path):
-    with pytest.raises(RuntimeError, match="process of lavis has ended"):
-        step.measure(tiny_plan("lavis"), 1, tmp_path / "nowhere")
-
-
-def test_ours_keep_memory_and_lavis_as_shipped_does_not():
-    for preset in ("cpu-small", "cpu-full"):
-        rows = {name: row for plan in presets.plans(preset) for name, row in plan.rows.items()}
-        keeps = {name: row.keeps for name, row in rows.items()}
-        ours = dict.fromkeys(("albef", "masks", "softmask"), True)
-        assert keeps == {**ours, "lavis": False, "lavis/kept": True}
-    assert KeptMemory().keep
 
 
 def test_the_gpu_plan_has_all_rows():

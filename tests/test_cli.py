@@ -67,6 +67,7 @@ def test_named_callbacks_merge_by_key(corpus, tmp_path):
         (["test"], {"test"}),
         (["--help"], {"fit", "validate", "test", "predict"}),
         (["fits"], {"fit", "validate", "test", "predict"}),
+        ({"subcommand": "fit"}, {"fit", "validate", "test", "predict"}),
         ([], {"fit", "validate", "test", "predict"}),
     ],
 )
@@ -75,10 +76,14 @@ def test_parsers_are_built_for_what_is_asked(words, built, monkeypatch):
     monkeypatch.setattr(LightningCLI, "__init__", lambda cli, **_: found.update(cli.subcommands()))
     SoftMaskCLI(args=words)
     assert set(found) == built
-    found.clear()
-    monkeypatch.setattr(sys, "argv", ["softmask", *words])
+
+
+def test_without_arguments_the_programs_own_are_read(monkeypatch):
+    found = {}
+    monkeypatch.setattr(LightningCLI, "__init__", lambda cli, **_: found.update(cli.subcommands()))
+    monkeypatch.setattr(sys, "argv", ["softmask", "fit"])
     SoftMaskCLI(args=None)
-    assert set(found) == built
+    assert set(found) == {"fit"}
 
 
 def test_help_and_mistakes_name_all_verbs():

@@ -34,6 +34,16 @@ def told(corpus, tmp_path_factory) -> str:
     return ended.out
 
 
+def test_its_steps_are_as_fast_as_those_of_the_training(corpus, tmp_path, monkeypatch):
+    kept = []
+    monkeypatch.setattr("softmask.callbacks.memory.keep_freed_memory", lambda: kept.append(1))
+    for flags, times in ([], 1), (["--memory.keep", "false"], 0):
+        kept.clear()
+        ended = program.here([*program.arguments("fit", corpus, tmp_path), *flags, *DRY])
+        assert ended.code == 0, ended.err
+        assert len(kept) == times
+
+
 def row(told: str, name: str) -> str:
     return next(line.split(maxsplit=1)[1] for line in told.splitlines() if line.split()[0] == name)
 

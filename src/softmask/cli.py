@@ -59,8 +59,9 @@ class SoftMaskCLI(LightningCLI):
     """
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401
-        words = sys.argv[1:] if named.get("args") is None else named["args"]
-        self._verb = words[0] if words else ""
+        words = named.get("args")
+        words = sys.argv[1:] if words is None else words
+        self._verb = words[0] if isinstance(words, list) and words else ""
         super().__init__(*given, **named)
 
     def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]

@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
 
-from softmask.callbacks import Blocks, Stopwatch
+from softmask.callbacks import Blocks, KeptMemory, MatmulPrecision, Stopwatch
 from softmask.checkpoint import read_torch
 from softmask.forecast import Forecast, count_parameters, forecast_table, lasts
 from softmask.tasks import ContrastTask, TaskModule
@@ -50,7 +50,9 @@ def dry_run(trainer: L.Trainer, task: TaskModule, feed: Feed, checkpoint: str | 
     known: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     blocks = next((each for each in known if isinstance(each, Blocks)), Blocks())
     watch = Stopwatch(hidden=blocks.compiled or blocks.checkpointed)
-    few_steps(trainer, [blocks, watch]).fit(task, datamodule=feed.data)
+    # What changes how fast a step is, the training's own.
+    own = [each for each in known if isinstance(each, KeptMemory | MatmulPrecision)]
+    few_steps(trainer, [*own, blocks, watch]).fit(task, datamodule=feed.data)
     memory, measured = watch.memory(task)
     told = Forecast(
         task=type(task).__name__,

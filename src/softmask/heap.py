@@ -21,5 +21,5 @@ def keep_freed_memory() -> bool:
     if platform.libc_ver()[0] != "glibc":
         return False
     tell = ctypes.CDLL(None).mallopt
-    # No block apart from the heap, which then never shrinks.
+    # No block apart from the heap of the main thread, which then never shrinks.
     return all([tell(MMAP_MAX, 0), tell(TRIM_THRESHOLD, -1)])

@@ -135,11 +135,13 @@ def soft(task, given, cam):
     return torch.stack(rows).mean()
 
 
-@pytest.mark.parametrize("masks", [1, 3])
-@pytest.mark.parametrize("negatives", [True, False])
-def test_soft_term_scales_image_tokens(masks, negatives):
+@pytest.mark.parametrize(
+    ("masks", "negatives", "augment"),
+    [(1, True, "shared"), (3, True, "none"), (3, False, "shared"), (1, False, "none")],
+)
+def test_soft_term_scales_image_tokens(masks, negatives, augment):
     task, reference = pair(soft_mask={"negatives": negatives, "layer": 0})
-    given = training.batch(4, training.text(masks_per_pair=masks))
+    given = training.batch(4, training.text(masks_per_pair=masks, augment=augment))
     losses = training.step(task, given)
     network, mask = reference.backbone, given["attention_mask"]
     v, _ = network.encode_image(given["image"])

@@ -36,12 +36,19 @@ def reading(given):
     """
     task, pairs = training.task(), len(given["key"])
     read = {"student": [], "teacher": [], "student image": [], "teacher image": []}
+    passes = {"student": 0, "teacher": 0}
+
+    def count(who):
+        passes[who] += 1
+
     for who, network in (("student", task.backbone), ("teacher", task.teacher)):
         for name, part in ((who, network.text), (f"{who} image", network.image)):
             part.register_forward_pre_hook(
                 lambda _, args, kept=read[name]: kept.extend(args[0].split(pairs))
             )
+        network.text.register_forward_pre_hook(lambda *_, who=who: count(who))
     training.step(task, given)
+    assert passes == {"student": 1, "teacher": 1}  # whatever is read
     return read
 
 

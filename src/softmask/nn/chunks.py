@@ -58,10 +58,11 @@ def _fuse(
 ) -> Tensor:
     """Fuse R texts with B images, those of an image in a run of R / B, as `FusionEncoder` does."""
     if isinstance(keys, SeveralKeys):
+        assert image_mask is None
         each = (torch.split(part, list(keys.rows)) for part in (states, mask))
         sets = zip(*each, keys.sets, strict=True)
         return torch.cat(
-            [_fuse(fuse, rows, s, m, k, *layers, image_mask=image_mask, **more) for s, m, k in sets]
+            [_fuse(fuse, rows, s, m, k, *layers, image_mask=None, **more) for s, m, k in sets]
         )
     images = len(keys.layers[0])
     texts = len(states) // images
