@@ -130,6 +130,7 @@ def plans(preset: str, compiled: bool = False) -> tuple[Plan, ...]:
         return _compiled(modes) if compiled else _on_gpu(modes, lavis)
     if compiled:
         modes |= {f"{name}/compiled": replace(row, compiled=True) for name, row in modes.items()}
+    modes["albef/bf16 twins"] = Row({**ALBEF, "twins_bf16": True})
     kept = {"lavis/kept": replace(lavis["lavis"], keeps=True)}
     if preset == "cpu-small":
         small = StepSize(
@@ -137,7 +138,8 @@ def plans(preset: str, compiled: bool = False) -> tuple[Plan, ...]:
         )
         return (Plan(small, modes | lavis | kept, rounds=3, warmup=2),)
     # Apart: all of them do not fit into the memory of a small machine.
-    parts = (modes | lavis, {"albef": modes["albef"]} | kept)
+    apart = {"albef": modes["albef"], "masks": modes.pop("masks")} | kept
+    parts = (modes | lavis, apart)
     return tuple(Plan(StepSize(4), rows, rounds=3, warmup=2) for rows in parts)
 
 

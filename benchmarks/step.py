@@ -10,6 +10,7 @@ ours finds done by the loader.
 - `albef`: this project with the settings of conf/overlay/albef.yaml.
 - `masks`: the same with soft masks, negatives under masks included; nothing else differs.
 - `softmask`: as conf/pretrain.yaml, where all losses read one masked text, which saves a pass.
+- `albef/bf16 twins`: the same as `albef` with `twins_bf16`, all else in float32.
 - `lavis`: LAVIS's `albef_pretrain`; see benchmarks/peer.py for how to let it be found.
 - `lavis/kept`: the same in a process that keeps the memory it frees too.
 
@@ -46,6 +47,7 @@ GOALS = {
 }
 RATIOS = {
     "lavis_over_albef": ("lavis", "albef"),
+    "lavis_over_bf16_twins": ("lavis", "albef/bf16 twins"),
     "lavis_kept_over_albef": ("lavis/kept", "albef"),
     "lavis_over_softmask": ("lavis", "softmask"),
     "softmask_over_albef": ("softmask", "albef"),

@@ -17,6 +17,7 @@ MISSING = "not measured"
 HEAD = ["", "ms a step", "samples/s", "MFU", "GiB", "CAM", "update", "waits", "calls", "idle"]
 RATIOS = {
     "lavis_over_albef": "LAVIS / ours as ALBEF",
+    "lavis_over_bf16_twins": "LAVIS / ours as ALBEF with twins in bfloat16",
     "lavis_kept_over_albef": "LAVIS that keeps freed memory too / ours as ALBEF",
     "lavis_over_softmask": "LAVIS / ours as SoftMask++",
     "softmask_over_albef": "SoftMask++ / ALBEF, both ours",

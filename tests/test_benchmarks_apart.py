@@ -48,7 +48,7 @@ def test_who_keeps_memory_shares_no_process_with_who_does_not(monkeypatch):
     monkeypatch.setattr(apart, "_started", start)
     with apart.processes(presets.plans("cpu-small")[0], None):
         pass
-    ours = {"albef", "masks", "softmask"}
+    ours = {"albef", "albef/bf16 twins", "masks", "softmask"}
     assert started == [(ours, True), ({"lavis"}, False), ({"lavis/kept"}, True)]
     assert KeptMemory().keep  # as the program does unless told
 
@@ -65,7 +65,7 @@ def test_ratios_are_those_of_one_race():
 
 def test_at_full_size_few_are_in_memory_at_once():
     first, then = presets.plans("cpu-full")
-    assert set(first.rows) == {"albef", "masks", "softmask", "lavis"}
-    assert set(then.rows) == {"albef", "lavis/kept"}
+    assert set(first.rows) == {"albef", "albef/bf16 twins", "softmask", "lavis"}
+    assert set(then.rows) == {"albef", "masks", "lavis/kept"}
     assert first == replace(then, rows=first.rows)
     assert MODES["albef"] == first.rows["albef"] == then.rows["albef"]

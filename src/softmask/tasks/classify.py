@@ -77,10 +77,10 @@ class ClassifyTask(ClassifiedTask, TaughtTask):
         )
         return self.total({"class": loss}, batch["key"])
 
-    @torch.no_grad()
     def teach(self, batch: LabelledBatch) -> Tensor:
         """The momentum twins' logits, (B, K)."""
-        logits: Tensor = self.momentum.twin["head"](self.first_state(self.teacher, batch))
+        with self.teaching():
+            logits: Tensor = self.momentum.twin["head"](self.first_state(self.teacher, batch))
         return logits
 
     def judge(self, batch: LabelledBatch) -> tuple[Tensor, Tensor]:

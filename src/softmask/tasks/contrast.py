@@ -108,10 +108,10 @@ class ContrastTask(PairTask):
         text_id = batch["text_id"] if self.contrast.match_captions else batch["image_id"]
         return batch["image_id"], text_id
 
-    @torch.no_grad()
     def teach(self, image: Tensor, input_ids: Tensor, mask: Tensor) -> Seen:
         """What the momentum twins see of images (B, 3, H, W) and texts (B, L)."""
-        return self.see(self.teacher, image, input_ids, mask)
+        with self.teaching():
+            return self.see(self.teacher, image, input_ids, mask)
 
     def contrast_step(self, seen: Seen, taught: Seen, batch: PairBatch) -> tuple[Tensor, Negatives]:
         """Focal ITC against the twins' features of all ranks and the queue; then the negatives.

@@ -19,11 +19,15 @@ class Distillation:
         alpha: share of the twins' beliefs in the targets; ALBEF's 0.4. 0 asks them nothing.
         alpha_steps: steps over which alpha rises from 0; an epoch in ALBEF.
         momentum: of the twins; ALBEF's 0.995, made for 200,000 steps: short runs need less.
+        twins_bf16: they see and speak in bfloat16 whatever the training's precision is (ours).
+            Where that is float32 it saves time on devices with such instructions; their weights
+            stay float32.
     """
 
     alpha: float = 0.4
     alpha_steps: int = 0
     momentum: float = 0.995
+    twins_bf16: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
@@ -39,6 +43,9 @@ class Contrast(Distillation):
         alpha: share of the twins' beliefs in the targets of ITC and MLM; ALBEF's 0.4.
         alpha_steps: steps over which alpha rises from 0; an epoch in ALBEF.
         momentum: of the twins; ALBEF's 0.995, made for 200,000 steps: short runs need less.
+        twins_bf16: they see and speak in bfloat16 whatever the training's precision is (ours).
+            Where that is float32 it saves time on devices with such instructions; their weights
+            stay float32.
         gamma: focusing power (ours); 0 is ALBEF's ITC exactly.
         per_row: one focal factor a query instead of one a candidate (ours).
         detach: no gradient through the focal factor.

@@ -126,14 +126,14 @@ class PretrainTask(SoftMaskTask):
         states, words = both.states.chunk(2)
         return Read(both._replace(states=states, text=both.text[: len(ids)]), words)
 
-    @torch.no_grad()
     def read_twins(self, batch: PretrainBatch) -> Read:
         """What the twins make of a batch, clean where it has clean pictures or texts for them."""
         ids = batch.get("clean_ids", batch["input_ids"])
         masked = batch.get("mlm_ids", batch["input_ids"] if "clean_ids" in batch else None)
         image = batch.get("clean_image", batch["image"])
         masked = masked if self.contrast.alpha else None  # they are not asked for words
-        return self.read(self.teacher, image, ids, masked, batch["attention_mask"])
+        with self.teaching():
+            return self.read(self.teacher, image, ids, masked, batch["attention_mask"])
 
     def match_step(
         self, seen: Seen, words: Tensor, negatives: Negatives, batch: PretrainBatch
@@ -177,9 +177,9 @@ class PretrainTask(SoftMaskTask):
             count = self.sum_over_ranks(count.float()) / self.trainer.world_size
         return mlm(logits, labels, soft, self.alpha, count)
 
-    @torch.no_grad()
     def _taught_words(self, taught: Read, mask: Tensor, at: Tensor) -> Tensor:
-        keys = self.teacher.project(taught.seen.tokens)
-        fused = self.teacher.fuse(taught.words, mask, keys)
         head = cast(WordHead, self.momentum.twin["words"])
-        return head.forward(pick_positions(fused, at), self.teacher.text.table)
+        with self.teaching():
+            keys = self.teacher.project(taught.seen.tokens)
+            fused = self.teacher.fuse(taught.words, mask, keys)
+            return head.forward(pick_positions(fused, at), self.teacher.text.table)

@@ -1,8 +1,11 @@
 """Tasks that momentum twins of their own modules teach (ALBEF, section 3.4)."""
 
-from collections.abc import Mapping
-from typing import cast
+import contextlib
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, cast
 
+import torch
 from torch import nn
 
 from softmask.backbone import Backbone
@@ -46,6 +49,15 @@ class TaughtTask(TaskModule):
     def teacher(self) -> Backbone:
         """The backbone's momentum twin."""
         return cast(Backbone, self.momentum.twin["backbone"])
+
+    @contextmanager
+    def teaching(self) -> Iterator[None]:
+        """What the twins are asked in: without gradients, in bfloat16 if they are to."""
+        less: AbstractContextManager[Any] = contextlib.nullcontext()
+        if self.distillation.twins_bf16:
+            less = torch.autocast(self.device.type, torch.bfloat16)
+        with torch.no_grad(), less:
+            yield
 
     @property
     def alpha(self) -> float:

@@ -84,10 +84,10 @@ class VqaTask(QuestionTask):
         self.log("train/alpha", self.alpha, batch_size=len(batch["key"]))
         return self.total({"answer": loss}, batch["key"])
 
-    @torch.no_grad()
     def teach(self, batch: AnsweredBatch) -> Tensor:
         """The momentum twins' logits, (A, T - 1, V)."""
-        return self.answer_logits(self.teacher, self.momentum.twin["decoder"], batch)
+        with self.teaching():
+            return self.answer_logits(self.teacher, self.momentum.twin["decoder"], batch)
 
     def answer_logits(self, backbone: Backbone, decoder: nn.Module, batch: AnsweredBatch) -> Tensor:
         """Logits of each answer's tokens but the first, (A, T - 1, V)."""

@@ -74,10 +74,10 @@ class VqaClassTask(QuestionTask):
         self.log("train/alpha", self.alpha, batch_size=len(batch["key"]))
         return self.total({"answer": loss}, batch["key"])
 
-    @torch.no_grad()
     def teach(self, batch: QuestionBatch) -> Tensor:
         """The momentum twins' logits, (B, C)."""
-        logits: Tensor = self.momentum.twin["head"](self.first_state(self.teacher, batch))
+        with self.teaching():
+            logits: Tensor = self.momentum.twin["head"](self.first_state(self.teacher, batch))
         return logits
 
     def targets(self, answers: list[list[str]]) -> Tensor:
