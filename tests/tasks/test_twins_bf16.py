@@ -1,5 +1,6 @@
 """Twins may see in bfloat16 while all else stays float32: only targets move, and little."""
 
+import asking
 import classes
 import pytest
 import torch
@@ -58,3 +59,17 @@ def test_twins_of_classes_do_so_too():
     assert not found[True].requires_grad
     torch.testing.assert_close(found[True].float(), found[False], rtol=0, atol=1e-2)
     assert not found[True].float().equal(found[False])
+
+
+@pytest.mark.parametrize("kind", asking.KINDS)
+def test_twins_of_questions_do_so_too(kind, tmp_path):
+    given = asking.data().make_train()(asking.samples(4), 0)
+    found = {}
+    for half in (True, False):
+        shared = Distillation(twins_bf16=half)
+        torch.manual_seed(0)
+        task = asking.task(asking.KINDS[kind], tmp_path, distillation=shared).eval()
+        found[half] = task.teach(given).float()
+    assert not found[True].requires_grad
+    scale = found[False].abs().max()
+    assert 0 < (found[True] - found[False]).abs().max() < 3e-2 * scale
