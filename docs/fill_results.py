@@ -25,6 +25,7 @@ from benchmarks.compared import (
     table,
 )
 from benchmarks.lines import Line, read_lines
+from benchmarks.paying import TIME, time_answer, time_section
 from benchmarks.plotted import pictures
 from benchmarks.questions import (
     COST,
@@ -66,6 +67,7 @@ def made(page: str, records: Records, again: Sequence[Line] = ()) -> tuple[str, 
     for question in QUESTIONS:
         page = between(page, question.name, section(question, every))
     page = between(page, COST, cost_section(lines))
+    page = between(page, TIME, time_section(every, lines))
     page = between(page, DEFAULTS, defaults_section(every))
     page = between(page, AGAIN, again_section(again, lines))
     page = between(page, "answers", answers(every, lines))
@@ -114,6 +116,8 @@ def answers(found: Mapping[Setting, Sequence[Line]], lines: Sequence[Line]) -> s
     cells += [[each.asked, answer(each, found), f"[tables](#{each.name})"] for each in QUESTIONS]
     cost = "What does each idea cost in time?"
     cells.append([cost, cost_answer(lines), f"[tables](#{COST})"])
+    pays = "Does an idea pay for its cost, and how cheap must it be?"
+    cells.append([pays, time_answer(found, lines), f"[tables](#{TIME})"])
     follow = "Which defaults follow?"
     cells.append([follow, defaults_answer(found), f"[table](#{DEFAULTS})"])
     return table(cells)
