@@ -1,8 +1,11 @@
 """The ablation: its rows, its runs as real processes, and the line that each leaves."""
 
+import contextlib
+import io
 import json
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import program
 import pytest
@@ -16,25 +19,53 @@ from softmask.events import Events
 SMALL = "performance: {every: 1}\ndata: {init_args: {text: {max_tokens: 12}}}\n"
 
 
-@pytest.fixture
-def asked(corpus, tmp_path):
-    """Words of a small ablation: two steps, tiny sizes."""
-    small = tmp_path / "small.yaml"
+def words_for(corpus: Path, folder: Path) -> list[str]:
+    """A small ablation: two steps, tiny sizes."""
+    small = folder / "small.yaml"
     small.write_text(SMALL)
-    flags = {"shards": corpus, "runs": tmp_path / "runs", "results": tmp_path / "results"}
+    flags = {"shards": corpus, "runs": folder / "runs", "results": folder / "results"}
     words = [word for key, value in flags.items() for word in (f"--{key}", str(value))]
     overlay = ["--overlay", str(program.TINY), str(small)]
     return ["--data", "emoji", "--steps", "2", "--seeds", "3", "--points", "1", *words, *overlay]
 
 
-def lines(tmp_path: Path) -> list[dict]:
-    file = tmp_path / "results" / "emoji.jsonl"
+@pytest.fixture
+def asked(corpus, tmp_path):
+    return words_for(corpus, tmp_path)
+
+
+class Ran(NamedTuple):
+    folder: Path
+    words: list[str]
+    code: int | str | None
+    out: str
+
+
+@pytest.fixture(scope="module")
+def ran(corpus, tmp_path_factory):
+    """Two rows at a time, of which one cannot train."""
+    folder, real = tmp_path_factory.mktemp("ablation"), ablation.subprocess.run
+
+    def run(words, **given):
+        broken = "fit" in words and any("focal.yaml" in word for word in words)
+        return real([*words, "--model.init_args.contrast.alpha=7"] if broken else words, **given)
+
+    words = [*words_for(corpus, folder), "--rows", "focal", "soft_mask/two", "--commit", "abc"]
+    said = io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
+        patch.setattr(ablation.subprocess, "run", run)
+        with pytest.raises(SystemExit) as end:
+            ablation.main([*words, "--jobs", "2"])
+    return Ran(folder, words, end.value.code, said.getvalue())
+
+
+def lines(folder: Path) -> list[dict]:
+    file = folder / "results" / "emoji.jsonl"
     return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
 
 
-def test_a_row_runs_once_and_leaves_its_line(asked, tmp_path, capfd, monkeypatch):
-    ablation.main([*asked, "--rows", "soft_mask/two", "--commit", "abc"])
-    (line,) = lines(tmp_path)
+def test_a_row_runs_once_and_leaves_its_line(ran, capsys, monkeypatch):
+    (line,) = lines(ran.folder)
     assert [line[key] for key in KEYS] == ["emoji", "soft_mask/two", 3, 2, "tiny", "cpu", "steps"]
     assert {f"{name}/r1" for name in ablation.RECALLS} <= set(line["metrics"])
     assert not any("interval" in name for name in line["metrics"])
@@ -45,33 +76,24 @@ def test_a_row_runs_once_and_leaves_its_line(asked, tmp_path, capfd, monkeypatch
     assert line["train"]["loss"] > line["train"]["itc"] > 0
     assert list(line["curve"]) == ["2"]
     assert line["train_seconds"] > line["seconds_per_step"] > 0
-    assert (line["commit"], line["jobs"]) == ("abc", 1)
-    run = tmp_path / "runs" / "emoji-tiny-cpu-soft_mask.two-2-3"
+    assert (line["commit"], line["jobs"]) == ("abc", 2)
+    run = ran.folder / "runs" / "emoji-tiny-cpu-soft_mask.two-2-3"
     assert not (run / "checkpoints").exists()
     settings = yaml.safe_load((run / "config.yaml").read_text())
     assert settings["data"]["init_args"]["text"]["masks_per_pair"] == 2
     assert settings["model"]["init_args"]["contrast"]["gamma"] == 0
     assert settings["seed_everything"] == settings["data"]["init_args"]["seed"] == 3
     monkeypatch.setattr(ablation.subprocess, "run", lambda *a, **k: pytest.fail("it has its line"))
-    ablation.main([*asked, "--rows", "soft_mask/two"])
-    assert len(lines(tmp_path)) == 1
-    assert "0 runs to do" in capfd.readouterr().out
+    ablation.main([*ran.words, "--rows", "soft_mask/two"])
+    assert len(lines(ran.folder)) == 1
+    assert "0 runs to do" in capsys.readouterr().out
 
 
-def test_a_broken_run_leaves_no_line_and_stops_no_other(asked, tmp_path, capfd, monkeypatch):
-    real = ablation.subprocess.run
-
-    def run(words, **given):
-        broken = "fit" in words and any("focal.yaml" in word for word in words)
-        return real([*words, "--model.init_args.contrast.alpha=7"] if broken else words, **given)
-
-    monkeypatch.setattr(ablation.subprocess, "run", run)
-    with pytest.raises(SystemExit) as end:
-        ablation.main([*asked, "--rows", "focal", "albef", "--jobs", "2"])
-    assert end.value.code == 1
-    assert [line["row"] for line in lines(tmp_path)] == ["albef"]
-    assert "focal-2-3: FAILED" in capfd.readouterr().out
-    folder = tmp_path / "runs" / "emoji-tiny-cpu-focal-2-3"
+def test_a_broken_run_leaves_no_line_and_stops_no_other(ran):
+    assert ran.code == 1
+    assert [line["row"] for line in lines(ran.folder)] == ["soft_mask/two"]
+    assert "focal-2-3: FAILED" in ran.out
+    folder = ran.folder / "runs" / "emoji-tiny-cpu-focal-2-3"
     assert "alpha" in (folder / "log.txt").read_text()
 
 
