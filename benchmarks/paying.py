@@ -101,18 +101,18 @@ def time_section(found: Settings, known: Sequence[Line]) -> str:
 
 
 def time_answer(found: Settings, known: Sequence[Line]) -> str:
-    """What the ideas cost, what they may cost, and how they end at equal time."""
-    said = []
+    """In short: what a step costs, what it may cost, and the end at equal time."""
+    cells = [["step's cost, what it may be; at equal time", *(f"`{row}`" for row in ADDED)]]
     for shared in found:
         paid = payments(shared, found, known) if shared.budget == "steps" else {}
-        parts = [
-            f"`{row}` costs {each.cost:.2f}, may cost {_may(each)}, at equal time "
-            f"{at_equal_time(found, shared, row)}"
+        said = {
+            row: f"{each.cost:.2f}, {_may(each)}; {at_equal_time(found, shared, row)}"
             for row, each in paid.items()
-        ]
-        if parts:
-            said.append(f"{shared.data}, {shared.title}, times ALBEF's step: {'; '.join(parts)}")
-    return ".<br>".join(said) or MISSING
+        }
+        if said:
+            own = [said.get(row, MISSING) for row in ADDED]
+            cells.append([f"{shared.data}, {shared.title}", *own])
+    return table(cells) if cells[1:] else f"{MISSING}\n"
 
 
 def at_equal_time(found: Settings, shared: Setting, row: str) -> str:

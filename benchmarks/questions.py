@@ -48,7 +48,7 @@ class Question(NamedTuple):
 ENTROPY = Figure("entropy of the map, % of an even one", ("probe/maps/entropy",))
 COVERAGE = Figure("coverage of the boxes, %", ("probe/boxes/coverage",))
 MASKED = Figure("no match, under the word's mask, %", ("probe/shortcut/masked/even/accuracy",))
-LEVEL = Figure("under a level mask, %", ("probe/shortcut/level/even/accuracy",))
+LEVEL = Figure("no match, under a level mask, %", ("probe/shortcut/level/even/accuracy",))
 TEMPERATURE = Figure("temperature", ("probe/contrast/temperature",), 1, 4)
 CALIBRATION = Figure(
     "calibration error, contrast, %",
@@ -88,7 +88,7 @@ SHORTCUT = Question(
     (
         Figure("no match, nothing masked, %", ("probe/shortcut/plain/even/accuracy",)),
         MASKED,
-        Figure("under a shuffled mask, %", ("probe/shortcut/shuffled/even/accuracy",)),
+        Figure("no match, under a shuffled mask, %", ("probe/shortcut/shuffled/even/accuracy",)),
         LEVEL,
         Figure("likeliest text, word's mask, %", ("probe/shortcut/masked/hard/accuracy",)),
         Figure("match, nothing masked, %", ("probe/shortcut/plain/pairs/accuracy",)),
@@ -112,15 +112,18 @@ FOCAL = Question(
     ),
     (("focal", TEMPERATURE), ("focal", CALIBRATION), ("focal", HARD)),
 )
-QUESTIONS = (TOGETHER, MAPS, SHORTCUT, FOCAL)
+QUESTIONS = (MAPS, SHORTCUT, FOCAL)
+"""Those that have a section; the tables of each data set tell of ideas alone and together."""
 COST, DEFAULTS = "cost", "defaults"
 """Sections of the two other questions."""
 
 
 def section(question: Question, found: Settings) -> str:
-    """The tables of a question, for each setting."""
+    """The tables of a question, for each setting of equal steps."""
     said = ""
     for shared, lines in found.items():
+        if shared.budget != "steps":
+            continue
         family = [row for row in rows_of(lines) if row.startswith(f"{question.family}/")]
         rows = [*question.rows, *(family if question.family else [])]
         figures = [
@@ -136,15 +139,13 @@ def section(question: Question, found: Settings) -> str:
 
 def answer(question: Question, found: Settings) -> str:
     """The short answer: for each setting the differences that tell."""
-    said = []
+    pairs = [(row, default_of(row), figure) for row, figure in question.told]
+    cells = [["", *(f"`{row}` - `{ground}`: {figure.title}" for row, ground, figure in pairs)]]
     for shared, lines in found.items():
-        parts = []
-        for row, figure in question.told:
-            moves = moved(compare(lines, row, default_of(row), figure), figure)
-            by = f"`{row}` - `{default_of(row)}`"
-            parts.append(f"{by}, {figure.title}: {moves or MISSING}")
-        said.append(f"{shared.data}, {shared.title}: {'; '.join(parts)}")
-    return ".<br>".join(said) or MISSING
+        moves = [moved(compare(lines, *each), each[-1]) for each in pairs]
+        if any(moves):
+            cells.append([f"{shared.data}, {shared.title}", *(each or MISSING for each in moves)])
+    return table(cells) if cells[1:] else f"{MISSING}\n"
 
 
 def costs(lines: Sequence[Line]) -> dict[tuple[str, str, str, str], dict[str, list[float]]]:
@@ -175,16 +176,13 @@ def cost_section(lines: Sequence[Line]) -> str:
 
 def cost_answer(lines: Sequence[Line]) -> str:
     """How many times ALBEF's step those of the main rows take."""
-    said = []
+    cells = [["a step, times ALBEF's", *(f"`{row}`" for row in ADDED)]]
     for (data, preset, device, machine), rows in costs(lines).items():
-        times = [
-            f"`{row}` {median(rows[row]) / median(rows[ALBEF]):.2f}"
-            for row in ADDED
-            if row in rows and ALBEF in rows
-        ]
-        ratios = f"times ALBEF's step: {', '.join(times)}" if times else MISSING
-        said.append(f"{data}, {preset} on {device} ({machine}), {ratios}")
-    return ".<br>".join(said) or MISSING
+        if ALBEF in rows:
+            ground = median(rows[ALBEF])
+            times = [f"{median(rows[x]) / ground:.2f}" if x in rows else MISSING for x in ADDED]
+            cells.append([f"{data}, {preset} on {device} ({machine})", *times])
+    return table(cells) if cells[1:] else f"{MISSING}\n"
 
 
 class Verdict(NamedTuple):
@@ -229,9 +227,14 @@ def defaults_answer(found: Settings) -> str:
     """Which rows are better somewhere and worse nowhere, and the other way round."""
     judged = verdicts(found)
     if not any(each.better or each.worse or each.open for each in judged):
-        return MISSING
-    up = [f"`{each.row}`" for each in judged if each.better and not each.worse]
-    down = [f"`{each.row}`" for each in judged if each.worse and not each.better]
-    split = [f"`{each.row}`" for each in judged if each.worse and each.better]
-    said = {"worse nowhere and better somewhere": up, "the reverse": down, "both": split}
-    return "; ".join(f"{name}: {', '.join(rows) or 'none'}" for name, rows in said.items())
+        return f"{MISSING}\n"
+    sides = {
+        "better somewhere and worse nowhere": [x for x in judged if x.better and not x.worse],
+        "worse somewhere and better nowhere": [x for x in judged if x.worse and not x.better],
+        "both": [x for x in judged if x.worse and x.better],
+        "neither shown": [x for x in judged if not (x.worse or x.better)],
+    }
+    cells = [["significantly", "rows"]]
+    for name, mine in sides.items():
+        cells.append([name, ", ".join(f"`{each.row}`" for each in mine) or "none"])
+    return table(cells)

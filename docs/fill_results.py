@@ -22,7 +22,6 @@ from benchmarks.compared import (
     means_table,
     rows_of,
     settings,
-    table,
 )
 from benchmarks.lines import Line, read_lines
 from benchmarks.paying import TIME, time_answer, time_section
@@ -31,6 +30,7 @@ from benchmarks.questions import (
     COST,
     DEFAULTS,
     QUESTIONS,
+    TOGETHER,
     answer,
     cost_answer,
     cost_section,
@@ -112,15 +112,17 @@ def where(lines: Sequence[Line]) -> str:
 
 def answers(found: Mapping[Setting, Sequence[Line]], lines: Sequence[Line]) -> str:
     """The questions, what was found in short, and where all of it stands."""
-    cells = [["question", "found", "where"]]
-    cells += [[each.asked, answer(each, found), f"[tables](#{each.name})"] for each in QUESTIONS]
-    cost = "What does each idea cost in time?"
-    cells.append([cost, cost_answer(lines), f"[tables](#{COST})"])
-    pays = "Does an idea pay for its cost, and how cheap must it be?"
-    cells.append([pays, time_answer(found, lines), f"[tables](#{TIME})"])
-    follow = "Which defaults follow?"
-    cells.append([follow, defaults_answer(found), f"[table](#{DEFAULTS})"])
-    return table(cells)
+    said = [
+        (TOGETHER.asked, answer(TOGETHER, found), DATA),
+        *((each.asked, answer(each, found), (each.name,)) for each in QUESTIONS),
+        ("What does each idea cost in time?", cost_answer(lines), (COST,)),
+        ("Does it pay, and how cheap must it be?", time_answer(found, lines), (TIME,)),
+        ("Which defaults follow?", defaults_answer(found), (DEFAULTS,)),
+    ]
+    return "\n".join(
+        f"**{asked}** More: {', '.join(f'[{each}](#{each})' for each in places)}.\n\n{short}"
+        for asked, short, places in said
+    )
 
 
 def read_records(folder: Path = RESULTS) -> dict[str, list[Line]]:

@@ -32,7 +32,7 @@ def test_what_has_no_line_is_not_measured(script):
     text, files = script["made"](PAGE.read_text(), {})
     marks = re.findall(r"<!-- (\w+) -->\n(.*?)<!-- /\1 -->", text, re.DOTALL)
     assert [name for name, _ in marks] == [
-        *("answers", "emoji", "scenes", "photos", "together", "maps", "shortcut", "focal"),
+        *("answers", "emoji", "scenes", "photos", "maps", "shortcut", "focal"),
         *("cost", "time", "again", "defaults"),
     ]
     assert all("not measured" in said for _, said in marks)
@@ -48,7 +48,7 @@ def test_lines_come_into_their_sections(script):
     assert "significantly better than ALBEF: `all`; worse: none; not measured: " in said["emoji"]
     assert "On a machine; torch 2.0; commits abc." in said["emoji"]
     assert said["scenes"] == "not measured\n"
-    for place in ("answers", "together", "defaults"):
+    for place in ("answers", "emoji", "defaults"):
         assert "**+10.3 [10.0, 11.0]**" in said[place]
     assert set(re.findall(r"\]\(results/(.*?)\)", said["emoji"])) == set(files)
     again, _ = script["made"](text, {"emoji": lines})
@@ -59,7 +59,7 @@ def test_every_answer_points_at_a_section(script):
     text, _ = script["made"](PAGE.read_text(), {})
     headings = {line.removeprefix("## ").lower() for line in text.splitlines() if line[:3] == "## "}
     targets = re.findall(r"\]\(#(\w+)\)", text)
-    assert len(targets) == 7
+    assert len(targets) == 9
     assert set(targets) <= headings
 
 
