@@ -6,7 +6,7 @@ import torch
 from tiny import draw
 
 from softmask.batch import IGNORE
-from softmask.losses import mlm, next_words, pick_positions
+from softmask.losses import mlm, next_words
 
 LABELS = torch.tensor([3, IGNORE, 0, 6, IGNORE])
 
@@ -63,15 +63,6 @@ def test_mean_count_makes_two_ranks_equal_one():
     count = torch.tensor(3 / 2)
     ranks = [mlm(logits[p], LABELS[p], teacher[p], 0.4, count) for p in parts]
     assert (sum(ranks) / 2).item() == pytest.approx(whole.item(), abs=1e-12)
-
-
-def test_pick_positions_reads_flattened_places():
-    states = draw(2, 3, 4)
-    at = torch.tensor([0, 4, 2, 4])
-    picked = pick_positions(states, at)
-    assert picked.shape == (4, 4)
-    for row, place in zip(picked, at.tolist(), strict=True):
-        assert torch.equal(row, states[place // 3, place % 3])
 
 
 def test_next_words_sum_an_answer_and_divide_by_questions():

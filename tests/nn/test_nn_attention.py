@@ -12,6 +12,7 @@ from softmask.nn.attention import (
     attend,
     attend_with_map,
     check_heads,
+    pick_positions,
     soft_mask_kv,
     split_heads,
 )
@@ -55,6 +56,15 @@ def test_spelled_out_attention_equals_loops_and_gives_its_map():
     torch.testing.assert_close(attention.sum(dim=-1), torch.ones(2, 3, 4))
     again = (attention @ value).transpose(1, 2).flatten(2)
     torch.testing.assert_close(again, mixed)
+
+
+def test_pick_positions_reads_flattened_places():
+    states = draw(2, 3, 4)
+    at = torch.tensor([0, 4, 2, 4])
+    picked = pick_positions(states, at)
+    assert picked.shape == (4, 4)
+    for row, place in zip(picked, at.tolist(), strict=True):
+        assert torch.equal(row, states[place // 3, place % 3])
 
 
 def test_both_attentions_have_the_same_gradient():

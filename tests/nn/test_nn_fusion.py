@@ -88,6 +88,30 @@ def test_first_token_goes_on_from_any_layer(fusion, mask, start):
     )
 
 
+@pytest.mark.parametrize("start", [0, 2, 3])
+def test_places_alone_equal_the_whole_pass(fusion, mask, start):
+    at = torch.tensor([0, 7, 7, 15, 3])  # of 20; a place may be asked for twice
+    seen = torch.arange(6) < torch.tensor([6, 4])[:, None]
+
+    def late(shown, at=None):
+        keys = fusion.project(TOKENS)
+        early = fusion(STATES, mask, keys, stop=start)
+        return fusion(early, mask, keys, start, image_mask=shown, at=at)
+
+    for shown in (None, seen):
+        whole = late(shown)
+        picked = torch.stack([whole[n // 5, n % 5] for n in at.tolist()])
+        assert_same(fusion, late(shown, at), picked)
+
+
+def test_places_alone_are_finished_in_the_last_layer(fusion, mask):
+    sizes = []
+    for layer in fusion.layers:
+        layer.feed.up.register_forward_pre_hook(lambda _, given: sizes.append(given[0].shape[:2]))
+    fusion(STATES, mask, fusion.project(TOKENS), at=torch.tensor([3, 8]))
+    assert sizes == [(4, 5), (4, 5), (2, 1)]
+
+
 def test_passes_compose(fusion, mask):
     keys = fusion.project(TOKENS)
     parts = fusion(STATES, mask, keys, stop=1)

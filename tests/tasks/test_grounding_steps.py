@@ -68,7 +68,8 @@ def test_soft_term_is_that_of_pretraining(corpus):
     other = (torch.arange(4) + 1) % 4
     training.alone(pretraining)
     negatives = Negatives(text=other, image=other)
-    fused = pretraining.match_step(seen, seen.states, negatives, given)
+    read = {**given, "mlm_at": torch.tensor([1, 2])}
+    fused = pretraining.match_step(seen, seen.states, negatives, read)
     soft = pretraining.soft_step(seen, fused.early, fused.keys, negatives, given)
     assert task.steps[0]["soft"] == pytest.approx(pretraining.soft_loss(soft).item(), rel=1e-5)
     assert soft.shape == (16, 2)  # two words a pair, negatives too

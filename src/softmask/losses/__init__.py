@@ -3,7 +3,7 @@
 from softmask.losses.assignment import Assigned, assign, distractors, lonely
 from softmask.losses.classes import distilled_answers, distilled_cross_entropy
 from softmask.losses.contrastive import focal_itc, itc, similarity, soft_targets
-from softmask.losses.language import mlm, next_words, pick_positions
+from softmask.losses.language import mlm, next_words
 from softmask.losses.matching import (
     hard_negatives,
     itm,
@@ -28,7 +28,6 @@ __all__ = [
     "match_labels",
     "mlm",
     "next_words",
-    "pick_positions",
     "same_item",
     "similarity",
     "soft_targets",

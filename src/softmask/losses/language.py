@@ -55,8 +55,3 @@ def next_words(
         ().
     """
     return (distilled_rows(logits, labels, teacher, alpha).sum(dim=1) * weight).sum() / count
-
-
-def pick_positions(states: Tensor, at: Tensor) -> Tensor:
-    """States (B, L, D) at places (M,) of the flattened B L tokens, as (M, D)."""
-    return states.flatten(0, 1).index_select(0, at)

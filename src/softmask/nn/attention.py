@@ -46,6 +46,11 @@ class KeySets(NamedTuple):
     rows: tuple[int, ...]  # how many rows look at each; R together
 
 
+def pick_positions(states: Tensor, at: Tensor) -> Tensor:
+    """States (R, L, D) at places (M,) of the flattened R L tokens, as (M, D)."""
+    return states.flatten(0, 1).index_select(0, at)
+
+
 def split_heads(states: Tensor, heads: int) -> Tensor:
     """(R, L, D) to (R, H, L, D / H), as a view."""
     rows, length, width = states.shape
@@ -154,24 +159,35 @@ class CrossAttention(nn.Module):
         projected: Tensor = self.kv(image)
         return projected
 
-    def forward(self, states: Tensor, kv: Tensor | KeySets, mask: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        states: Tensor,
+        kv: Tensor | KeySets,
+        mask: Tensor | None = None,
+        at: Tensor | None = None,
+    ) -> Tensor:
         """Let runs of R / B text rows look at one image each, without copying its keys.
 
         Args:
             states: (R, L, D).
             kv: keys and values of B images, (B, N, 2 D); or several sets of them.
             mask: True where a key may be read, (B, 1, 1, N); None reads all, as several sets must.
+            at: places of the flattened R L tokens to go on with, (M,); None takes all.
 
         Returns:
-            (R, L, D).
+            (R, L, D), or (M, 1, D).
         """
         query = self.query(states)
         if isinstance(kv, Tensor):
-            return self._close(states, self._look(query, kv, mask))
-        assert mask is None
-        # Sets differ in the length of their runs; everything but this is one product for all.
-        looked = [self._look(*part) for part in zip(query.split(kv.rows), kv.kv, strict=True)]
-        return self._close(states, torch.cat(looked))
+            looked = self._look(query, kv, mask)
+        else:
+            assert mask is None
+            # Sets differ in the length of their runs; everything but this is one product for all.
+            parts = zip(query.split(kv.rows), kv.kv, strict=True)
+            looked = torch.cat([self._look(*part) for part in parts])
+        if at is not None:
+            states, looked = (pick_positions(x, at).unsqueeze(1) for x in (states, looked))
+        return self._close(states, looked)
 
     def forward_with_map(self, states: Tensor, kv: Tensor) -> tuple[Tensor, Tensor]:
         """`forward` without dropout, and the map, (R, H, L, N), for one text a image (R = B)."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from softmask.nn.attention import pick_positions
 from softmask.nn.fusion import FusionEncoder, ImageKeys, SeveralKeys
 from softmask.nn.image import ImageEncoder
 from softmask.nn.text import TextEncoder
@@ -54,28 +55,31 @@ def _fuse(
     keys: ImageKeys | SeveralKeys,
     *layers: int | None,
     image_mask: Tensor | None = None,
+    at: Tensor | None = None,
     **more: int | None,
 ) -> Tensor:
     """Fuse R texts with B images, those of an image in a run of R / B, as `FusionEncoder` does."""
+    fuse = partial(fuse, **more)
+    if at is not None:  # which of them are a chunk's own only the device knows
+        whole = _fuse(fuse, rows, states, mask, keys, *layers, image_mask=image_mask)
+        return pick_positions(whole, at)
     if isinstance(keys, SeveralKeys):
         assert image_mask is None
         each = (torch.split(part, list(keys.rows)) for part in (states, mask))
         sets = zip(*each, keys.sets, strict=True)
-        return torch.cat(
-            [_fuse(fuse, rows, s, m, k, *layers, image_mask=None, **more) for s, m, k in sets]
-        )
+        return torch.cat([_fuse(fuse, rows, s, m, k, *layers) for s, m, k in sets])
     images = len(keys.layers[0])
     texts = len(states) // images
     step = max(1, rows // texts)
     if images <= step:
-        return fuse(states, mask, keys, *layers, image_mask=image_mask, **more)
+        return fuse(states, mask, keys, *layers, image_mask=image_mask)
     parts = []
     for first in range(0, images, step):
         seen = slice(first, first + step)
         told = slice(first * texts, (first + step) * texts)
         part = ImageKeys(tuple(kv[seen] for kv in keys.layers))
         kept = None if image_mask is None else image_mask[seen]
-        parts.append(_again(fuse, states[told], mask[told], part, *layers, image_mask=kept, **more))
+        parts.append(_again(fuse, states[told], mask[told], part, *layers, image_mask=kept))
     return torch.cat(parts)
 
 

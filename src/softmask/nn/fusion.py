@@ -16,6 +16,7 @@ from softmask.nn.attention import (
     SelfAttention,
     check_heads,
     initial_std,
+    pick_positions,
     soft_mask_kv,
 )
 
@@ -70,13 +71,15 @@ class FusionLayer(nn.Module):
         kv: Tensor | KeySets,
         first_only: bool = False,
         image_mask: Tensor | None = None,
+        at: Tensor | None = None,
     ) -> Tensor:
         """(R, L, D) with key mask (R, 1, 1 or L, L) and image keys and values (B, N, 2 D), or sets.
 
-        With `first_only` the first token's state alone is computed, (R, 1, D). With `image_mask`,
+        With `first_only` the first token's state alone is computed, (R, 1, D); with `at`, (M,),
+        those of these places of the flattened tokens are finished, (M, 1, D). With `image_mask`,
         (B, 1, 1, N), only image tokens where it is True are looked at.
         """
-        states = self.image(self.words(states, mask, first_only), kv, image_mask)
+        states = self.image(self.words(states, mask, first_only), kv, image_mask, at)
         fed: Tensor = self.feed(states)
         return fed
 
@@ -178,6 +181,7 @@ class FusionEncoder(nn.Module):
         start: int = 0,
         stop: int | None = None,
         image_mask: Tensor | None = None,
+        at: Tensor | None = None,
     ) -> Tensor:
         """Run layers start to stop, all of them unless told.
 
@@ -189,17 +193,23 @@ class FusionEncoder(nn.Module):
             start: first layer.
             stop: layer to stop before.
             image_mask: True on the image tokens to look at, (B, N); None looks at all.
+            at: places of the flattened R L tokens that are wanted, (M,): the last of the layers
+                finishes no others, which is exact, and cheaper. None wants all.
 
         Returns:
-            (R, L, D).
+            (R, L, D), or (M, D).
         """
         key_mask = mask[:, None, None, :] if mask.ndim == 2 else mask[:, None]
         seen = None if image_mask is None else image_mask[:, None, None, :]
         layers: list[tuple[FusionLayer, Tensor | KeySets]]
         layers = list(zip(self._stack(), keys.layers, strict=True))
-        for layer, kv in layers[start:stop]:
-            states = layer(states, key_mask, kv, image_mask=seen)
-        return states
+        chosen = layers[start:stop]
+        for number, (layer, kv) in enumerate(chosen, start=1):
+            wanted = at if number == len(chosen) else None
+            states = layer(states, key_mask, kv, image_mask=seen, at=wanted)
+        if at is None:
+            return states
+        return states[:, 0] if chosen else pick_positions(states, at)
 
     def first_token(
         self,

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from softmask.backbone import Backbone
 from softmask.batch import PretrainBatch
-from softmask.losses import itm, match_labels, mlm, pick_positions
+from softmask.losses import itm, match_labels, mlm
 from softmask.nn import ImageKeys, SeveralKeys, WordHead, interleave, regroup
 from softmask.optim import Optim
 from softmask.tasks.contrast import Negatives, Seen
@@ -31,7 +31,7 @@ class Fused(NamedTuple):
     """The merged pass over plain pairs, and what the soft masks need of it."""
 
     logits: Tensor  # (3 B, 2) of pairs, of images with hard texts, of texts with hard images
-    words: Tensor  # (B, L, D) fused states MLM reads
+    words: Tensor  # (M, D) fused states of the words that MLM predicts
     early: Tensor  # (B, L, D) of pairs, input of the mapped layer
     keys: ImageKeys  # of the B images
 
@@ -154,7 +154,9 @@ class PretrainTask(SoftMaskTask):
         early = fusion(rows, row_mask, both, stop=layer)
         late = fusion(early, row_mask, both, start=layer, stop=last)
         own, opposed = regroup(late[:-pairs], kinds), late[-pairs:]
-        fused = fusion(own[:, -1], mask, keys, start=last)
+        starts = torch.arange(pairs, device=mask.device) * mask.shape[1]
+        at = batch["mlm_at"] if kinds > 2 else torch.cat([batch["mlm_at"], starts])
+        fused = fusion(own[:, -1], mask, keys, start=last, at=at)
         first = fusion.first_token(
             torch.cat([own[:, :-1].flatten(0, 1), opposed]),
             torch.cat([interleave(masks[:-1]), mask]),
@@ -162,14 +164,14 @@ class PretrainTask(SoftMaskTask):
             start=last,
         )
         told = regroup(first[:-pairs], kinds - 1)
-        matched = fused[:, 0] if kinds == 2 else told[:, 1]
+        matched = fused[-pairs:] if kinds == 2 else told[:, 1]
         logits = self.matcher(torch.cat([matched, told[:, 0], first[-pairs:]]))
-        return Fused(logits, fused, early[1 : kinds * pairs : kinds], keys)
+        return Fused(logits, fused[: len(batch["mlm_at"])], early[1 : kinds * pairs : kinds], keys)
 
     def word_step(self, fused: Fused, taught: Read, batch: PretrainBatch) -> Tensor:
         """MLM through the fusion encoder, distilled from the twins."""
         at, labels = batch["mlm_at"], batch["mlm_labels"]
-        logits = self.words(pick_positions(fused.words, at), self.backbone.text.table)
+        logits = self.words(fused.words, self.backbone.text.table)
         mask = batch["attention_mask"]
         soft = self._taught_words(taught, mask, at) if self.contrast.alpha else None
         count = (labels >= 0).sum()
@@ -181,5 +183,5 @@ class PretrainTask(SoftMaskTask):
         head = cast(WordHead, self.momentum.twin["words"])
         with self.teaching():
             keys = self.teacher.project(taught.seen.tokens)
-            fused = self.teacher.fuse(taught.words, mask, keys)
-            return head.forward(pick_positions(fused, at), self.teacher.text.table)
+            fused = self.teacher.fusion(taught.words, mask, keys, at=at)
+            return head.forward(fused, self.teacher.text.table)
