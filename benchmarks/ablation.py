@@ -26,7 +26,7 @@ from pathlib import Path
 from threading import Lock
 
 from benchmarks.lines import Line, read_lines, same_run
-from benchmarks.recorded import make_line, steps_at_equal_time
+from benchmarks.recorded import machine, make_line, steps_at_equal_time
 from benchmarks.rows import ALBEF, FOLDER, MAIN, overlays
 from softmask.errors import InputError
 from softmask.provenance import commit
@@ -111,9 +111,10 @@ def run_all(given: argparse.Namespace) -> list[str]:
     todo = [plan for plan in plans(given, lines) if not any(same_run(plan, x) for x in lines)]
     print(f"{len(todo)} runs to do, {given.jobs} at a time; lines go to {results}", flush=True)
     lock, ended = Lock(), list[tuple[str, bool]]()
+    code = given.commit or commit()  # now: lines that are added make a checkout dirty
 
     def do(plan: Plan) -> None:
-        found = run(plan, shards, given)
+        found = run(plan, shards, given, code)
         with lock:
             ended.append((plan.name, found is not None))
             if found is not None:
@@ -131,7 +132,8 @@ def plans(given: argparse.Namespace, lines: Sequence[Line]) -> list[Plan]:
     asked = given.steps or CORPORA[given.data].steps
     steps = dict.fromkeys(given.rows, asked)
     if given.budget == "time":
-        timed = [x for x in lines if (x["preset"], x["device"]) == (given.preset, given.device)]
+        place = (given.preset, given.device, machine(given.device))
+        timed = [x for x in lines if (x["preset"], x["device"], x["machine"]) == place]
         steps = {row: steps_at_equal_time(timed, ALBEF, row, asked) for row in given.rows}
     for row in given.rows:
         overlays(row)  # an unknown one stops all before anything has run
@@ -144,7 +146,7 @@ def plans(given: argparse.Namespace, lines: Sequence[Line]) -> list[Plan]:
     ]
 
 
-def run(plan: Plan, shards: Path, given: argparse.Namespace) -> Line | None:
+def run(plan: Plan, shards: Path, given: argparse.Namespace, code: str) -> Line | None:
     """Train, test and probe.
 
     Returns:
@@ -161,7 +163,7 @@ def run(plan: Plan, shards: Path, given: argparse.Namespace) -> Line | None:
             return None
     if not _process(probing(plan, shards, folder), folder, environment):
         return None
-    line = make_line(vars(plan), folder, probe, given.commit or commit(), given.jobs)
+    line = make_line(vars(plan), folder, probe, code, given.jobs)
     if not given.keep_checkpoints:
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)
     return line | {"wall_seconds": round(time.perf_counter() - began, 1)}

@@ -10,6 +10,8 @@ from benchmarks.rows import ALBEF, ALL, IDEAS, MAIN
 from softmask.errors import InputError
 
 MISSING = "not measured"
+COSTS = ("data", "preset", "device", "machine")
+"""What runs share whose steps cost the same."""
 NEAR = 0.05
 """Steps that fit into a time are rounded, and the cost of a step is measured again and again."""
 
@@ -162,7 +164,7 @@ def table(cells: Sequence[Sequence[str]]) -> str:
 
 def _asked(line: Line, lines: Sequence[Line]) -> int:
     """Of how many steps of ALBEF a run at equal time has the time; a line does not say."""
-    mine = [x for x in lines if all(x[key] == line[key] for key in ("data", "preset", "device"))]
+    mine = [x for x in lines if all(x[key] == line[key] for key in COSTS)]
     try:
         asked = steps_at_equal_time(mine, line["row"], ALBEF, line["steps"])
     except InputError:

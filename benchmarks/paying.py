@@ -1,8 +1,9 @@
 """Does an idea pay for its cost, from when on, and how cheap must its step be?
 
-Of validations on the way, means over seeds, and of what steps cost a run that has its machine
-alone. A point half way is of a learning rate that has not come down yet, so ALBEF's curve lies
-below what as short a training of its own would reach: it flatters the ideas.
+Of validations on the way, seed by seed, and of what steps cost a run that has its machine alone.
+Nothing is said of the time before ALBEF's first validation. A point half way is of a learning rate
+that has not come down yet: ALBEF's curve lies below what as short a training of its own would
+reach, so what an idea may cost is flattered, and at equal seconds whichever has the cheaper step.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,68 +13,104 @@ import numpy as np
 
 from benchmarks.compared import ADDED, MISSING, RECALL, Setting, compare, moved, table
 from benchmarks.lines import Line
-from benchmarks.plotted import curve, seconds_per_step
+from benchmarks.plotted import alike, seconds_per_step
 from benchmarks.rows import ALBEF
 from softmask.curves import Series
 
 TIME = "time"
 """The section's name."""
+POINTS = 3
+"""Validations that a curve must have."""
 Settings = Mapping[Setting, Sequence[Line]]
 
 
 class Payment(NamedTuple):
-    """What an idea costs and what it may cost."""
+    """What an idea costs, and for each seed what it may cost and from when on it leads."""
 
     cost: float  # of a step, times ALBEF's
-    may_cost: float | None  # ALBEF is there after this share of the steps; None: not within them
-    ahead: float | None  # second from which on it leads to the end of ALBEF; None: it trails then
+    may_cost: list[float | None]  # see `may_cost`
+    ahead: list[float | None]  # see `ahead`
 
 
-def payment(idea: Series, ground: Series, cost: float, second: float) -> Payment:
-    """Compare an idea's curve with ALBEF's.
+def may_cost(idea: Series, ground: Series) -> float | None:
+    """After which share of its steps ALBEF first is where an idea ends.
 
     Args:
-        idea: recall by step; its last point is of as many steps as ALBEF's.
+        idea: recall by step.
         ground: ALBEF's.
-        cost: of an idea's step, times ALBEF's.
-        second: seconds that ALBEF's step takes.
+
+    Returns:
+        That of its first validation if it is there by then; None if it never is.
     """
-    last = max(ground)
-    there = reached(ground, idea[max(idea)])
-    steps = [0, *sorted(ground)]
-    values = [0.0, *(ground[step] for step in steps[1:])]
-    ahead = None
-    for step in sorted((step for step in idea if step * cost <= last), reverse=True):
-        if idea[step] < np.interp(step * cost, steps, values):
-            break
-        ahead = step * cost * second
-    return Payment(cost, None if there is None else there / last, ahead)
-
-
-def reached(series: Series, value: float) -> float | None:
-    """The step at which a curve first has a value, straight between its points and from 0 at 0."""
-    before, low = 0, 0.0
-    for step in sorted(series):
-        high = series[step]
-        if high >= value:
-            return before + (step - before) * (value - low) / ((high - low) or 1.0)
-        before, low = step, high
+    steps, value = sorted(ground), idea[max(idea)]
+    before = steps[0]
+    for step in steps:
+        if ground[step] >= value:
+            rise = ground[step] - ground[before]
+            gone = (value - ground[before]) / rise if rise else 1.0
+            return (before + (step - before) * gone) / steps[-1]
+        before = step
     return None
 
 
-def payments(shared: Setting, found: Settings, known: Sequence[Line]) -> dict[str, Payment]:
-    """Of each idea of a setting whose curve and cost are known, beside ALBEF's."""
-    keys = ("data", "preset", "device")
-    alike = [x for x in known if all(x[key] == getattr(shared, key) for key in keys)]
-    ground, second = curve(found[shared], ALBEF), seconds_per_step(alike, ALBEF)
-    if not ground or second is None:
-        return {}
+def ahead(idea: Series, ground: Series, own: float, second: float) -> float | None:
+    """The second by which an idea leads, and from which on it does to the end of ALBEF's training.
+
+    An idea that has ended before stays where it is.
+
+    Args:
+        idea: recall by step.
+        ground: ALBEF's.
+        own: seconds that an idea's step takes.
+        second: seconds that ALBEF's step takes.
+
+    Returns:
+        One at which one of them was validated, or ALBEF's end; None if it trails then.
+    """
+    mine, theirs = _timed(idea, own), _timed(ground, second)
+    first, last = max(min(mine), min(theirs)), max(theirs)
+    found = None
+    for when in sorted({t for t in (*mine, *theirs) if first <= t <= last}, reverse=True):
+        if _at(mine, when) <= _at(theirs, when):
+            break
+        found = when
+    return found
+
+
+def payments(lines: Sequence[Line], known: Sequence[Line]) -> dict[str, Payment]:
+    """Of each idea that has two seeds in common with ALBEF, and a cost beside ALBEF's.
+
+    Args:
+        lines: runs of a setting.
+        known: all runs, those that only time a step among them.
+    """
+    timed = alike(lines, known)
+    ground, second = curves(lines, ALBEF), seconds_per_step(timed, ALBEF)
     paid = {}
     for row in ADDED:
-        idea, own = curve(found[shared], row), seconds_per_step(alike, row)
-        if idea and own is not None:
-            paid[row] = payment(idea, ground, own / second, second)
+        idea, own = curves(lines, row), seconds_per_step(timed, row)
+        seeds = sorted(idea.keys() & ground.keys())
+        if len(seeds) > 1 and own is not None and second is not None:
+            paid[row] = Payment(
+                own / second,
+                [may_cost(idea[seed], ground[seed]) for seed in seeds],
+                [ahead(idea[seed], ground[seed], own, second) for seed in seeds],
+            )
     return paid
+
+
+def curves(lines: Sequence[Line], row: str) -> dict[int, Series]:
+    """Mean recall on validation in percent by step, of the seeds that have points enough."""
+    found = {
+        line["seed"]: {
+            int(step): 100 * point["recall"]
+            for step, point in line["curve"].items()
+            if "recall" in point
+        }
+        for line in lines
+        if line["row"] == row
+    }
+    return {seed: series for seed, series in found.items() if len(series) >= POINTS}
 
 
 def time_section(found: Settings, known: Sequence[Line]) -> str:
@@ -84,30 +121,32 @@ def time_section(found: Settings, known: Sequence[Line]) -> str:
         known: all runs, those that only time a step among them.
     """
     said = ""
-    for shared in found:
-        if shared.budget != "steps" or not (paid := payments(shared, found, known)):
-            continue
-        cells = [["row", "a step costs", "it may cost", "ahead from second", "at equal time"]]
-        cells[0][1:3] = [f"{title}, times ALBEF's" for title in cells[0][1:3]]
-        cells[0][-1] += f", {RECALL.title}"
+    for shared in _equal_steps(found):
+        paid = payments(found[shared], known)
+        heads = (
+            "row",
+            "seeds",
+            "a step costs",
+            "it may cost",
+            "ahead",
+            "less ALBEF, at equal time",
+        )
+        cells = [list(heads)]
         for row, each in paid.items():
-            late = "never" if each.ahead is None else f"{each.ahead:,.0f}"
-            may = _may(each)
-            cells.append(
-                [f"`{row}`", f"{each.cost:.2f}", may, late, at_equal_time(found, shared, row)]
-            )
-        said += f"**{shared.data}**, {shared.title}\n\n{table(cells)}\n"
+            own = [f"`{row}`", str(len(each.ahead)), f"{each.cost:.2f}", _may(each), _ahead(each)]
+            cells.append([*own, at_equal_time(found, shared, row, each.cost)])
+        if paid:
+            said += f"**{shared.data}**, {shared.title}\n\n{table(cells)}\n"
     return said or f"{MISSING}\n"
 
 
 def time_answer(found: Settings, known: Sequence[Line]) -> str:
     """In short: what a step costs, what it may cost, and the end at equal time."""
-    cells = [["step's cost, what it may be; at equal time", *(f"`{row}`" for row in ADDED)]]
-    for shared in found:
-        paid = payments(shared, found, known) if shared.budget == "steps" else {}
+    cells = [["a step's cost, what it may be; at equal time", *(f"`{row}`" for row in ADDED)]]
+    for shared in _equal_steps(found):
         said = {
-            row: f"{each.cost:.2f}, {_may(each)}; {at_equal_time(found, shared, row)}"
-            for row, each in paid.items()
+            row: f"{each.cost:.2f}, {_may(each)}; {at_equal_time(found, shared, row, each.cost)}"
+            for row, each in payments(found[shared], known).items()
         }
         if said:
             own = [said.get(row, MISSING) for row in ADDED]
@@ -115,11 +154,34 @@ def time_answer(found: Settings, known: Sequence[Line]) -> str:
     return table(cells) if cells[1:] else f"{MISSING}\n"
 
 
-def at_equal_time(found: Settings, shared: Setting, row: str) -> str:
-    """A row less ALBEF where both had the time of ALBEF's steps."""
-    lines = found.get(shared._replace(budget="time"), ())
-    return moved(compare(lines, row, ALBEF, RECALL), RECALL) or MISSING
+def at_equal_time(found: Settings, shared: Setting, row: str, cost: float) -> str:
+    """A row less ALBEF on test pictures, where both had the time of ALBEF's steps."""
+    # A row whose steps cost ALBEF's takes as many: its runs at equal time are those of equal steps.
+    timed = shared if round(shared.steps / cost) == shared.steps else shared._replace(budget="time")
+    return moved(compare(found.get(timed, ()), row, ALBEF, RECALL), RECALL) or MISSING
+
+
+def _equal_steps(found: Settings) -> list[Setting]:
+    return [shared for shared in found if shared.budget == "steps"]
+
+
+def _timed(series: Series, second: float) -> dict[float, float]:
+    return {step * second: series[step] for step in sorted(series)}
+
+
+def _at(series: Mapping[float, float], when: float) -> float:
+    return float(np.interp(when, list(series), list(series.values())))
 
 
 def _may(each: Payment) -> str:
-    return "1 or more" if each.may_cost is None else f"{each.may_cost:.2f}"
+    """The range over seeds."""
+    ends = sorted(each.may_cost, key=lambda share: 2.0 if share is None else share)
+    low, high = ("1 or more" if end is None else f"{end:.2f}" for end in (ends[0], ends[-1]))
+    return low if low == high else f"{low} to {high}"
+
+
+def _ahead(each: Payment) -> str:
+    """How many seeds lead in the end, and by when all of these do."""
+    leads = [when for when in each.ahead if when is not None]
+    seeds = f"{len(leads)} of {len(each.ahead)} seeds"
+    return f"{seeds}, by second {max(leads):,.0f}" if leads else seeds

@@ -5,6 +5,7 @@ from html import escape
 from statistics import fmean, median
 
 from benchmarks.compared import (
+    COSTS,
     RECALL,
     Figure,
     Setting,
@@ -43,8 +44,7 @@ def pictures(
 def _drawn(shared: Setting, lines: Sequence[Line], known: Sequence[Line]) -> dict[str, str]:
     title = f"{shared.data}, {shared.title}"
     curves = {row: line for row in MAIN if (line := curve(lines, row))}
-    alike = [x for x in known if (x["preset"], x["device"]) == (shared.preset, shared.device)]
-    costs = {row: cost for row in curves if (cost := seconds_per_step(alike, row))}
+    costs = {row: cost for row in curves if (cost := seconds_per_step(alike(lines, known), row))}
     timed = {
         row: {round(n * cost): v for n, v in curves[row].items()} for row, cost in costs.items()
     }
@@ -61,6 +61,12 @@ def _drawn(shared: Setting, lines: Sequence[Line], known: Sequence[Line]) -> dic
     if differences:
         made["differences"] = forest(title, differences, RECALL)
     return made
+
+
+def alike(lines: Sequence[Line], known: Sequence[Line]) -> list[Line]:
+    """Those of all runs whose steps cost what they do in some runs."""
+    places = {tuple(line[key] for key in COSTS) for line in lines}
+    return [line for line in known if tuple(line[key] for key in COSTS) in places]
 
 
 def curve(lines: Sequence[Line], row: str) -> Series:

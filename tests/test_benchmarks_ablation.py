@@ -193,6 +193,18 @@ def test_equal_time_gives_a_dearer_row_fewer_steps():
         recorded.steps_at_equal_time([*known, line("focal", 1, jobs=2)], "albef", "focal", 100)
 
 
+def test_costs_of_another_machine_give_no_steps():
+    words = ["--data", "emoji", "--budget", "time", "--rows", "all", "--seeds", "4"]
+    given = ablation._parse([*words, "--steps", "100"])
+    here = {"preset": "tiny", "device": "cpu", "machine": recorded.machine("cpu")}
+    known = [line(row, cost) | here for row, cost in (("albef", 0.2), ("all", 0.4))]
+    there = [{**x, "machine": "another", "seconds_per_step": 9.0} for x in known[1:]]
+    (plan,) = ablation.plans(given, [*known, *there])
+    assert (plan.steps, plan.budget, plan.seed) == (50, "time", 4)
+    with pytest.raises(InputError, match="a step of all takes"):
+        ablation.plans(given, [known[0], *there])
+
+
 def test_ends_are_means_of_the_last_fifth():
     scalars = {"train/itm": {step: float(step) for step in range(10)}, "train/x": {3: 7.0}}
     assert recorded.train_ends(Events(scalars, {}, {})) == {"itm": 8.5, "x": 7.0}

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 from transformers import BertConfig
 from transformers.models.bert.modeling_bert import BertLayer
 
-from softmask.nn import FusionLayer, SeveralKeys
+from softmask.nn import FusionLayer, SeveralKeys, chunk_encoders
 from softmask.renames import from_bert
 
 WIDTH = tiny.WIDTH
@@ -102,6 +102,20 @@ def test_places_alone_equal_the_whole_pass(fusion, mask, start):
         whole = late(shown)
         picked = torch.stack([whole[n // 5, n % 5] for n in at.tolist()])
         assert_same(fusion, late(shown, at), picked)
+
+
+@pytest.mark.parametrize("rows", [1, 2, 4])
+@pytest.mark.parametrize("several", [False, True])
+def test_places_alone_in_chunks_are_those_of_one_pass(fusion, mask, rows, several):
+    at = torch.tensor([0, 7, 7, 15, 3])
+
+    def late():
+        keys = fusion.project(TOKENS)
+        return fusion(STATES, mask, SeveralKeys((keys, keys), (2, 2)) if several else keys, at=at)
+
+    plain = late()
+    chunk_encoders(fusion, rows)
+    assert_same(fusion, late(), plain)
 
 
 def test_places_alone_are_finished_in_the_last_layer(fusion, mask):

@@ -60,9 +60,12 @@ def _fuse(
 ) -> Tensor:
     """Fuse R texts with B images, those of an image in a run of R / B, as `FusionEncoder` does."""
     fuse = partial(fuse, **more)
-    if at is not None:  # which of them are a chunk's own only the device knows
+    if at is not None and (isinstance(keys, SeveralKeys) or len(states) > rows):
+        # Which places are in which chunk only the device knows.
         whole = _fuse(fuse, rows, states, mask, keys, *layers, image_mask=image_mask)
         return pick_positions(whole, at)
+    if at is not None:
+        return fuse(states, mask, keys, *layers, image_mask=image_mask, at=at)
     if isinstance(keys, SeveralKeys):
         assert image_mask is None
         each = (torch.split(part, list(keys.rows)) for part in (states, mask))
