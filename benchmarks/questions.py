@@ -49,6 +49,7 @@ ENTROPY = Figure("entropy of the map, % of an even one", ("probe/maps/entropy",)
 COVERAGE = Figure("coverage of the boxes, %", ("probe/boxes/coverage",))
 MASKED = Figure("no match, under the word's mask, %", ("probe/shortcut/masked/even/accuracy",))
 LEVEL = Figure("no match, under a level mask, %", ("probe/shortcut/level/even/accuracy",))
+SHUFFLED = Figure("no match, under a shuffled mask, %", ("probe/shortcut/shuffled/even/accuracy",))
 TEMPERATURE = Figure("temperature", ("probe/contrast/temperature",), 1, 4)
 CALIBRATION = Figure(
     "calibration error, contrast, %",
@@ -88,14 +89,14 @@ SHORTCUT = Question(
     (
         Figure("no match, nothing masked, %", ("probe/shortcut/plain/even/accuracy",)),
         MASKED,
-        Figure("no match, under a shuffled mask, %", ("probe/shortcut/shuffled/even/accuracy",)),
+        SHUFFLED,
         LEVEL,
         Figure("likeliest text, word's mask, %", ("probe/shortcut/masked/hard/accuracy",)),
         Figure("match, nothing masked, %", ("probe/shortcut/plain/pairs/accuracy",)),
         Figure("match, word's mask, %", ("probe/shortcut/masked/pairs/accuracy",)),
         Figure("in training: masked negatives, %", ("train/accuracy/masked_negatives",)),
     ),
-    (("soft_mask/positives", MASKED), ("soft_mask/positives", LEVEL)),
+    tuple(("soft_mask/positives", figure) for figure in (MASKED, SHUFFLED, LEVEL)),
 )
 FOCAL = Question(
     "focal",
