@@ -26,7 +26,8 @@ def words_for(corpus: Path, folder: Path) -> list[str]:
     flags = {"shards": corpus, "runs": folder / "runs", "results": folder / "results"}
     words = [word for key, value in flags.items() for word in (f"--{key}", str(value))]
     overlay = ["--overlay", str(program.TINY), str(small)]
-    return ["--data", "emoji", "--steps", "2", "--seeds", "3", "--points", "1", *words, *overlay]
+    few = ["--steps", "2", "--seeds", "3", "--points", "1", "--commit", "abc"]
+    return ["--data", "emoji", *few, *words, *overlay]
 
 
 @pytest.fixture
@@ -50,7 +51,7 @@ def ran(corpus, tmp_path_factory):
         broken = "fit" in words and any("focal.yaml" in word for word in words)
         return real([*words, "--model.init_args.contrast.alpha=7"] if broken else words, **given)
 
-    words = [*words_for(corpus, folder), "--rows", "focal", "soft_mask/two", "--commit", "abc"]
+    words = [*words_for(corpus, folder), "--rows", "focal", "soft_mask/two"]
     said = io.StringIO()
     with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(said):
         patch.setattr(ablation.subprocess, "run", run)

@@ -95,14 +95,19 @@ def test_questions_have_their_figures():
     said = questions.section(questions.SHORTCUT, found)
     assert re.search(r"`soft_mask/positives` \| 3 \| .*25.0 ± 0.0 .*75.0 ± 0.0", said)
     short = questions.answer(questions.SHORTCUT, found)
-    assert "`soft_mask`, no match, under the word's mask, %: **-70.0" in short
+    assert "`soft_mask/positives` - `soft_mask`: no match, under the word's mask, % |" in short
+    assert (
+        "| emoji, tiny on cpu, 100 steps each | **-70.0 [-70.0, -70.0]** | not measured | " in short
+    )
     assert questions.COVERAGE.title not in questions.section(questions.MAPS, found)
     assert "not measured" in questions.answer(questions.MAPS, found)
-    assert "`focal` - `albef`, temperature: +0.0000" in questions.answer(
-        questions.FOCAL, settings(LINES)
-    )
+    focal = questions.answer(questions.FOCAL, settings(LINES))
+    assert "|  | `focal` - `albef`: temperature | " in focal
+    assert "| emoji, tiny on cpu, 100 steps each | +0.0000 [0.0000, 0.0000] | " in focal
     assert questions.section(questions.FOCAL, {}) == "not measured\n"
-    assert questions.answer(questions.FOCAL, {}) == "not measured"
+    assert questions.answer(questions.FOCAL, {}) == "not measured\n"
+    timed = {shared._replace(budget="time"): mine for shared, mine in settings(LINES).items()}
+    assert questions.section(questions.FOCAL, timed) == "not measured\n"
 
 
 def test_cost_is_of_runs_that_were_alone():
@@ -117,7 +122,12 @@ def test_cost_is_of_runs_that_were_alone():
     assert "| `all` | 1 | 300 | 1.50 |" in said
     assert "| `all` | 1 | 9,000 | not measured |" in said
     assert "| `focal` | not measured |" in said
-    assert "`all` 1.50" in questions.cost_answer(lines)
+    short = questions.cost_answer(lines)
+    assert (
+        "| emoji, tiny on cpu (a machine) | not measured | not measured | not measured | 1.50 |"
+        in short
+    )
+    assert "another" not in short
     assert questions.cost_section(LINES) == "not measured\n"
 
 
@@ -125,15 +135,19 @@ def test_a_default_follows_from_what_is_better_and_nowhere_worse():
     other = measured.row("soft_mask", [0.30, 0.31, 0.32], data="scenes")
     ground = measured.row("albef", [0.40, 0.411, 0.42], data="scenes")
     alone = settings(LINES)
-    assert "better somewhere: `soft_mask`; the reverse: none" in questions.defaults_answer(alone)
+    said = questions.defaults_answer(alone)
+    assert "| better somewhere and worse nowhere | `soft_mask` |" in said
+    assert "| worse somewhere and better nowhere | none |" in said
     both = {**alone, **settings([*other, *ground])}
-    assert questions.defaults_answer(both).endswith("none; the reverse: none; both: `soft_mask`")
+    said = questions.defaults_answer(both)
+    assert "| better somewhere and worse nowhere | none |" in said
+    assert "| both | `soft_mask` |\n| neither shown | `focal`" in said
     (row,) = [x for x in questions.verdicts(both) if x.row == "soft_mask"]
     assert [len(each) for each in row[1:]] == [1, 1, 0]
     (focal,) = [x for x in questions.verdicts(both) if x.row == "focal"]
     assert [len(each) for each in focal[1:]] == [0, 0, 1]
     assert "| `mmda` | `albef` |  |  | not measured |" in questions.defaults_section(both)
-    assert questions.defaults_answer({}) == "not measured"
+    assert questions.defaults_answer({}) == "not measured\n"
 
 
 def points(element: ElementTree.Element) -> list[tuple[float, float]]:
