@@ -133,7 +133,7 @@ def _lease_all(own, numbers, results):
         lease = own.lease(remote(number))
         good &= lease.file.read_bytes() == b"x" * 500 + b"y" * 500
         lease.release()
-    results.put((good, sum(f.stat().st_size for f in own.folder.glob("*.tar"))))
+    results.put(good)
 
 
 def run(target, argument_lists):
@@ -150,7 +150,7 @@ def test_processes_that_want_the_same_fetch_it_once(tmp_path):
     own = cache(tmp_path, fill, shards=4)
     with at_most(10):
         processes = run(_lease_all, [(own, [n % 4, (n + 1) % 4], results) for n in range(6)])
-        assert all(results.get(timeout=10)[0] for _ in processes)
+        assert all(results.get(timeout=10) for _ in processes)
     assert fill.count() == 4
 
 
@@ -162,7 +162,7 @@ def test_many_processes_in_a_small_cache(tmp_path):
     with at_most(30):
         processes = run(_lease_all, [(own, order, results) for order in orders])
         ends = [results.get(timeout=30) for _ in processes]
-    assert all(good for good, _ in ends)
+    assert all(ends)
     assert own.make_room(remote(0))
     assert stored(tmp_path) <= 2 * SIZE
 
