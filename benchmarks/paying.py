@@ -13,7 +13,8 @@ import numpy as np
 
 from benchmarks.compared import ADDED, MISSING, RECALL, Setting, compare, moved, table
 from benchmarks.lines import Line
-from benchmarks.plotted import alike, seconds_per_step
+from benchmarks.plotted import alike, seconds_per_step, validated
+from benchmarks.questions import Settings
 from benchmarks.rows import ALBEF
 from softmask.curves import Series
 
@@ -21,7 +22,6 @@ TIME = "time"
 """The section's name."""
 POINTS = 3
 """Validations that a curve must have."""
-Settings = Mapping[Setting, Sequence[Line]]
 
 
 class Payment(NamedTuple):
@@ -101,15 +101,7 @@ def payments(lines: Sequence[Line], known: Sequence[Line]) -> dict[str, Payment]
 
 def curves(lines: Sequence[Line], row: str) -> dict[int, Series]:
     """Mean recall on validation in percent by step, of the seeds that have points enough."""
-    found = {
-        line["seed"]: {
-            int(step): 100 * point["recall"]
-            for step, point in line["curve"].items()
-            if "recall" in point
-        }
-        for line in lines
-        if line["row"] == row
-    }
+    found = {line["seed"]: validated(line) for line in lines if line["row"] == row}
     return {seed: series for seed, series in found.items() if len(series) >= POINTS}
 
 
@@ -123,15 +115,8 @@ def time_section(found: Settings, known: Sequence[Line]) -> str:
     said = ""
     for shared in _equal_steps(found):
         paid = payments(found[shared], known)
-        heads = (
-            "row",
-            "seeds",
-            "a step costs",
-            "it may cost",
-            "ahead",
-            "less ALBEF, at equal time",
-        )
-        cells = [list(heads)]
+        cells = [["row", "seeds", "a step costs", "it may cost", "ahead"]]
+        cells[0].append("less ALBEF, at equal time")
         for row, each in paid.items():
             own = [f"`{row}`", str(len(each.ahead)), f"{each.cost:.2f}", _may(each), _ahead(each)]
             cells.append([*own, at_equal_time(found, shared, row, each.cost)])

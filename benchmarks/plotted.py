@@ -73,10 +73,15 @@ def curve(lines: Sequence[Line], row: str) -> Series:
     """Mean recall on validation in percent by step, over the seeds that have the step."""
     values: dict[int, list[float]] = {}
     for line in lines:
-        for step, found in line["curve"].items() if line["row"] == row else ():
-            if "recall" in found:
-                values.setdefault(int(step), []).append(100 * found["recall"])
+        for step, value in validated(line).items() if line["row"] == row else ():
+            values.setdefault(step, []).append(value)
     return {step: fmean(values[step]) for step in sorted(values)}
+
+
+def validated(line: Line) -> dict[int, float]:
+    """A run's mean recall on validation in percent, by step."""
+    found = line["curve"].items()
+    return {int(step): 100 * point["recall"] for step, point in found if "recall" in point}
 
 
 def seconds_per_step(lines: Sequence[Line], row: str) -> float | None:

@@ -154,8 +154,9 @@ class PretrainTask(SoftMaskTask):
         early = fusion(rows, row_mask, both, stop=layer)
         late = fusion(early, row_mask, both, start=layer, stop=last)
         own, opposed = regroup(late[:-pairs], kinds), late[-pairs:]
-        starts = torch.arange(pairs, device=mask.device) * mask.shape[1]
-        at = batch["mlm_at"] if kinds > 2 else torch.cat([batch["mlm_at"], starts])
+        at = batch["mlm_at"]
+        if kinds == 2:  # matching reads the same text's first tokens
+            at = torch.cat([at, torch.arange(pairs, device=mask.device) * mask.shape[1]])
         fused = fusion(own[:, -1], mask, keys, start=last, at=at)
         first = fusion.first_token(
             torch.cat([own[:, :-1].flatten(0, 1), opposed]),
