@@ -63,7 +63,7 @@ def job(world, rank, mode):
 
 
 def assert_close(one, two, name):
-    # Sums of larger terms keep their rounding; of those of the matcher's bias, near 1, 0.01 is left.
+    # Sums of larger terms keep their rounding: of the matcher's bias, terms near 1 leave 0.01.
     floor = 2e-2 if name[-1] == "matcher.bias" else 1e-2
     scale = two.abs().max().clamp_min(floor)
     assert ((one - two).abs().max() / scale).item() < 1e-5, name
