@@ -8,7 +8,6 @@ from benchmarks.compared import (
     ADDED,
     MISSING,
     RECALL,
-    RETRIEVAL,
     Figure,
     Setting,
     compare,
@@ -23,6 +22,8 @@ from benchmarks.lines import Line
 from benchmarks.rows import ALBEF, MAIN
 
 Settings = Mapping[Setting, Sequence[Line]]
+Told = tuple[str, Figure]
+"""A row, which is compared with what it is judged by, and the figure that tells."""
 
 
 class Question(NamedTuple):
@@ -34,7 +35,7 @@ class Question(NamedTuple):
         rows: that must be there.
         family: an idea whose choices are shown too.
         figures: that tell.
-        told: rows and figures of the short answer; each row is compared with what it is judged by.
+        told: of the short answer.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Question(NamedTuple):
     rows: tuple[str, ...]
     family: str
     figures: tuple[Figure, ...]
-    told: tuple[tuple[str, Figure], ...]
+    told: tuple[Told, ...]
 
 
 ENTROPY = Figure("entropy of the map, % of an even one", ("probe/maps/entropy",))
@@ -56,14 +57,8 @@ CALIBRATION = Figure(
     ("probe/contrast/i2t/calibration_error", "probe/contrast/t2i/calibration_error"),
 )
 HARD = Figure("R@1, hard quarter, %", ("probe/contrast/i2t/r1_hard", "probe/contrast/t2i/r1_hard"))
-TOGETHER = Question(
-    "together",
-    "Does each idea help, alone and together?",
-    MAIN,
-    "",
-    RETRIEVAL,
-    tuple((row, RECALL) for row in ADDED),
-)
+TOGETHER = tuple((row, RECALL) for row in ADDED)
+"""What tells whether ideas help, alone and together; the tables of each data set say more."""
 MAPS = Question(
     "maps",
     "Does soft masking spread attention beyond the most telling region?",
@@ -114,9 +109,8 @@ FOCAL = Question(
     (("focal", TEMPERATURE), ("focal", CALIBRATION), ("focal", HARD)),
 )
 QUESTIONS = (MAPS, SHORTCUT, FOCAL)
-"""Those that have a section; the tables of each data set tell of ideas alone and together."""
 COST, DEFAULTS = "cost", "defaults"
-"""Sections of the two other questions."""
+"""Sections of two other questions."""
 
 
 def section(question: Question, found: Settings) -> str:
@@ -138,9 +132,9 @@ def section(question: Question, found: Settings) -> str:
     return said or f"{MISSING}\n"
 
 
-def answer(question: Question, found: Settings) -> str:
+def answer(told: Sequence[Told], found: Settings) -> str:
     """The short answer: for each setting the differences that tell."""
-    pairs = [(row, default_of(row), figure) for row, figure in question.told]
+    pairs = [(row, default_of(row), figure) for row, figure in told]
     cells = [["", *(f"`{row}` - `{ground}`: {figure.title}" for row, ground, figure in pairs)]]
     for shared, lines in found.items():
         moves = [moved(compare(lines, *each), each[-1]) for each in pairs]

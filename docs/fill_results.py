@@ -11,6 +11,7 @@ from pathlib import Path
 from fill_readme import between
 
 from benchmarks.again import AGAIN, again_section
+from benchmarks.chosen import CHOICES, choices_answer, choices_section
 from benchmarks.compared import (
     ADDED,
     MISSING,
@@ -18,6 +19,7 @@ from benchmarks.compared import (
     RETRIEVAL,
     Setting,
     compare,
+    default_of,
     differences_table,
     means_table,
     rows_of,
@@ -68,6 +70,7 @@ def made(page: str, records: Records, again: Sequence[Line] = ()) -> tuple[str, 
         page = between(page, question.name, section(question, every))
     page = between(page, COST, cost_section(lines))
     page = between(page, TIME, time_section(every, lines))
+    page = between(page, CHOICES, choices_section(every))
     page = between(page, DEFAULTS, defaults_section(every))
     page = between(page, AGAIN, again_section(again, lines))
     page = between(page, "answers", answers(every, lines))
@@ -76,8 +79,8 @@ def made(page: str, records: Records, again: Sequence[Line] = ()) -> tuple[str, 
 
 
 def compared(shared: Setting, lines: Sequence[Line], drawn: Mapping[str, str]) -> str:
-    """All that retrieval says of a setting: means, differences to ALBEF, pictures, machines."""
-    rows = [*dict.fromkeys([*MAIN, *rows_of(lines)])]
+    """All that retrieval says of a setting's ideas: means, differences, pictures, machines."""
+    rows = [*MAIN, *(x for x in rows_of(lines) if x not in MAIN and default_of(x) == ALBEF)]
     pairs = {row: ALBEF for row in rows if row != ALBEF}
     said = (
         f"### {shared.data.capitalize()}: {shared.title}\n\n"
@@ -113,10 +116,11 @@ def where(lines: Sequence[Line]) -> str:
 def answers(found: Mapping[Setting, Sequence[Line]], lines: Sequence[Line]) -> str:
     """The questions, what was found in short, and where all of it stands."""
     said = [
-        (TOGETHER.asked, answer(TOGETHER, found), DATA),
-        *((each.asked, answer(each, found), (each.name,)) for each in QUESTIONS),
+        ("Does each idea help, alone and together?", answer(TOGETHER, found), DATA),
+        *((each.asked, answer(each.told, found), (each.name,)) for each in QUESTIONS),
         ("What does each idea cost in time?", cost_answer(lines), (COST,)),
         ("Does it pay, and how cheap must it be?", time_answer(found, lines), (TIME,)),
+        ("What do choices within ideas do to them?", choices_answer(found), (CHOICES,)),
         ("Which defaults follow?", defaults_answer(found), (DEFAULTS,)),
     ]
     return "\n".join(

@@ -94,18 +94,18 @@ def test_questions_have_their_figures():
     found = settings([*ALBEF, *masked, *positives])
     said = questions.section(questions.SHORTCUT, found)
     assert re.search(r"`soft_mask/positives` \| 3 \| .*25.0 ± 0.0 .*75.0 ± 0.0", said)
-    short = questions.answer(questions.SHORTCUT, found)
+    short = questions.answer(questions.SHORTCUT.told, found)
     assert "`soft_mask/positives` - `soft_mask`: no match, under the word's mask, % |" in short
     assert (
         "| emoji, tiny on cpu, 100 steps each | **-70.0 [-70.0, -70.0]** | not measured | " in short
     )
     assert questions.COVERAGE.title not in questions.section(questions.MAPS, found)
-    assert "not measured" in questions.answer(questions.MAPS, found)
-    focal = questions.answer(questions.FOCAL, settings(LINES))
+    assert "not measured" in questions.answer(questions.MAPS.told, found)
+    focal = questions.answer(questions.FOCAL.told, settings(LINES))
     assert "|  | `focal` - `albef`: temperature | " in focal
     assert "| emoji, tiny on cpu, 100 steps each | +0.0000 [0.0000, 0.0000] | " in focal
     assert questions.section(questions.FOCAL, {}) == "not measured\n"
-    assert questions.answer(questions.FOCAL, {}) == "not measured\n"
+    assert questions.answer(questions.FOCAL.told, {}) == "not measured\n"
     timed = {shared._replace(budget="time"): mine for shared, mine in settings(LINES).items()}
     assert questions.section(questions.FOCAL, timed) == "not measured\n"
 

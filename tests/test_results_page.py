@@ -33,7 +33,7 @@ def test_what_has_no_line_is_not_measured(script):
     marks = re.findall(r"<!-- (\w+) -->\n(.*?)<!-- /\1 -->", text, re.DOTALL)
     assert [name for name, _ in marks] == [
         *("answers", "emoji", "scenes", "photos", "maps", "shortcut", "focal"),
-        *("cost", "time", "again", "defaults"),
+        *("cost", "time", "choices", "again", "defaults"),
     ]
     assert all("not measured" in said for _, said in marks)
     assert not files
@@ -59,7 +59,7 @@ def test_every_answer_points_at_a_section(script):
     text, _ = script["made"](PAGE.read_text(), {})
     headings = {line.removeprefix("## ").lower() for line in text.splitlines() if line[:3] == "## "}
     targets = re.findall(r"\]\(#(\w+)\)", text)
-    assert len(targets) == 9
+    assert len(targets) == 10
     assert set(targets) <= headings
 
 
