@@ -43,7 +43,7 @@ demo: .venv/.stamp-demo ## train on emoji with their names on the CPU, test, pri
 	@echo "== the demo's pictures: data/emoji"
 	@$(BIN)/softmask data emoji --output data/emoji
 	@echo "== training, then testing"
-	@$(BIN)/softmask fit $(call CONF,demo) --then_test true $(ARGS)
+	@$(BIN)/softmask fit $(call CONF,demo) $(IN_RUN) $(if $(RUN),--ckpt_path last) --then_test true $(ARGS)
 
 demo-tasks: .venv/.stamp-demo ## pretrain on scenes, then every task from it and from scratch, on a CPU
 	@echo "== composed scenes of the demo's drawings: data/scenes"

@@ -15,7 +15,7 @@ from benchmarks.rivals import Rival, timed
 from benchmarks.sizes import StepSize
 
 GIGAFLOP = 317.1
-"""Of one sample of the full size, whatever tricks save: SoftMask++ at 30 tokens, see README.md."""
+"""Of one sample of the full size, whatever tricks save: a plain SoftMask++ at 30 tokens."""
 PEAK = 790.0
 """TFLOP/s of bfloat16 matrix products that an H200 was seen to reach."""
 Result = dict[str, Any]

@@ -12,12 +12,12 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 import simplejpeg  # type: ignore[import-untyped]
-from PIL import Image, ImageOps
+from PIL import Image
 
 from data_modules.headers import Header, read_header
 from data_modules.reasons import BadSample, Mend, Reason
 from softmask.pictures import Pixels as Pixels
-from softmask.pictures import flatten
+from softmask.pictures import flatten, upright
 
 Crop = tuple[slice, slice]
 """Rows and columns."""
@@ -129,6 +129,6 @@ def _unusual(picture: Picture) -> Pixels | None:
             # A GIF's frame may be larger than the screen that its header names.
             if image.width * image.height > picture.max_pixels:
                 return None
-            return flatten(ImageOps.exif_transpose(image))
+            return flatten(upright(image))
     except Exception:
         return None

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from data_modules.reasons import BadSample, Mend, Reason
+from softmask.pictures import ORIENTATION
 
-ORIENTATION = 0x0112  # the EXIF tag
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # JPEG's SOF markers
 EXIF, SCAN = 0xE1, 0xDA
 TOLD = FRAMES | {EXIF, SCAN}

@@ -161,7 +161,7 @@ def scaling(record: Record | None) -> str:
     one, two = record["step_ms"].values()
     rows = [["processes", "ms a step", "efficiency"], ["1", f"{one:,.0f}", "1.00"]]
     rows.append(["2", f"{two:,.0f}", f"{record['efficiency']:.2f}"])
-    return f"{table(rows)}\nLoad of the machine at the end: {record['load'][0]}. {where(record)}"
+    return f"{table(rows)}\nLoad of the machine at the start: {record['load'][0]}. {where(record)}"
 
 
 def arithmetic(record: Record | None) -> str:

@@ -146,7 +146,8 @@ def test_pages_and_pictures_are_whole_or_not_there(shared, folder, tmp_path, mon
 
 
 def test_a_record_of_an_export_stands_beside_its_own_files_alone(shared, tmp_path, monkeypatch):
-    (tmp_path / "export.json").write_text("of another model")
+    for name in ("export.json", "text.onnx", "mine.onnx"):
+        (tmp_path / name).write_text("of another model")
     move = shutil.move
 
     def broken_off_at_the_second(source, target):
@@ -159,6 +160,8 @@ def test_a_record_of_an_export_stands_beside_its_own_files_alone(shared, tmp_pat
     assert here(args).code == 130
     assert (tmp_path / "image.pt2").is_file()
     assert not (tmp_path / "export.json").exists()
+    assert not (tmp_path / "text.onnx").exists()
+    assert (tmp_path / "mine.onnx").exists()
 
 
 def test_names_that_are_no_utf8_are_shown_with_escapes(shared, folder, tmp_path, monkeypatch):

@@ -71,3 +71,11 @@ def test_a_list_of_what_are_no_texts_is_refused(shared, folder):
 @pytest.mark.parametrize("text", ["[7]", "[red]", "- red"])
 def test_what_yaml_reads_as_a_list_is_a_text_in_quotes(shared, folder, text):
     assert list(scored(shared, folder, "--text", json.dumps([text]))) == [text]
+
+
+@pytest.mark.parametrize("verb", ["explain", "score"])
+def test_a_folder_without_a_table_is_refused(shared, folder, verb):
+    image = ["--image", str(folder / "00.png"), "--text", "a", "--images", str(folder)]
+    ended = here([verb, "--model", str(shared), *image])
+    assert ended.code == 1
+    assert "no table is given: leave it out" in ended.err

@@ -1,6 +1,7 @@
 """What the program makes of its flags, and what a run leaves behind."""
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import yaml
 from lightning.pytorch.cli import LightningCLI
 
 from softmask.cli import SoftMaskCLI
+from softmask.program import ASKING, LIGHTNING
 
 RECALLS = {"r1", "r5", "r10"}
 LOGGED = {
@@ -89,6 +91,10 @@ def test_without_arguments_the_programs_own_are_read(monkeypatch):
 def test_help_and_mistakes_name_all_verbs():
     said = program.here(["--help"]).out + program.here(["fits"]).err
     assert all(said.count(verb) >= 2 for verb in ("fit", "validate", "test", "predict"))
+    ended = program.here(["embd", "--model", "x"])
+    assert ended.code == 1
+    words = re.findall(r"\w+", ended.err.partition(": give one of ")[2])
+    assert words == [*LIGHTNING, "data", "weights", *ASKING, "demo"]
 
 
 def test_image_size_reaches_the_vit(corpus, last, tmp_path):

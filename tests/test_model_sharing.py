@@ -176,6 +176,14 @@ def test_export_writes_a_folder_and_pushes_it(fitted, folder, tmp_path, monkeypa
     assert written["config.json"] == (folder / "config.json").read_bytes()
 
 
+def test_a_repository_that_is_nowhere_is_not_private(fitted, tmp_path):
+    args = ["--output", str(tmp_path / "out"), "--private", "true"]
+    ended = here(["weights", "export", str(fitted), *args])
+    assert ended.code == 1
+    assert "give --push too" in ended.err
+    assert not (tmp_path / "out").exists()
+
+
 def test_export_of_no_run_is_refused(tmp_path):
     ended = here(["weights", "export", str(tmp_path)])
     assert ended.code == 1

@@ -8,6 +8,9 @@ import pytest
 import torch
 from commanded import Wrong, planned
 
+from softmask.errors import InputError
+from softmask.runs import choose_checkpoint
+
 
 @pytest.fixture
 def run(fitted, tmp_path):
@@ -31,7 +34,10 @@ def test_a_named_run_is_tested_at_the_checkpoint_that_is_asked_for(run, corpus, 
     assert ended.code == 0, ended.err
     assert json.loads((run / "report.json").read_text())["steps"] == steps
     assert (run / "config.yaml").read_bytes() == told
-    assert f"softmask test -c {run / 'test.yaml'}" in (run / "report.html").read_text()
+    page = (run / "report.html").read_text()
+    assert f"softmask test -c {run / 'test.yaml'}" in page
+    tested = {"best": "chosen.ckpt", "last": "last.ckpt"}[word]  # by its path: "again" has none
+    assert f"version again --ckpt_path {run / 'checkpoints' / tested}" in page
 
 
 def test_a_test_beside_no_training_says_what_it_was_told(fitted, corpus, tmp_path):
@@ -67,7 +73,25 @@ def test_make_names_the_run_and_tests_what_it_chose():
     tested = planned("test-vqa", "RUN=runs/a/")
     assert f'{here} --ckpt_path "best"' in tested
     assert '--ckpt_path "b.ckpt"' in planned("test-vqa", "RUN=runs/a", "CKPT=b.ckpt")
+    assert f"{here} --ckpt_path last --then_test true" in planned("demo", "RUN=runs/a")
     assert "version" not in planned("vqa")
     assert "--ckpt_path" not in planned("test-zeroshot")
     with pytest.raises(Wrong, match="add RUN="):
         planned("predict-vqa")
+
+
+def test_the_latest_of_a_run_that_monitors_nothing_is_no_best(run):
+    last = run / "checkpoints" / "last.ckpt"
+    content = torch.load(last, weights_only=True)
+    (chosen,) = (s for s in content["callbacks"].values() if "best_model_path" in s)
+    assert choose_checkpoint(last.parent, "best").name == "chosen.ckpt"
+    chosen["monitor"] = None
+    torch.save(content, last)
+    assert choose_checkpoint(last.parent, "best") == last
+
+
+def test_a_broken_last_checkpoint_leaves_the_others_to_be_named(run):
+    (run / "checkpoints" / "last.ckpt").write_bytes(b"half a file")
+    assert choose_checkpoint(run / "checkpoints", "chosen.ckpt").is_file()
+    with pytest.raises(InputError, match=r"last\.ckpt"):
+        choose_checkpoint(run / "checkpoints", "best")

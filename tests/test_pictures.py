@@ -2,14 +2,15 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
+from uploaded import odd_exif
 
 from data_modules.decode import decode
 from data_modules.sheet import Sheet
 from data_modules.text import Text, TextOptions
 from softmask.captions import CaptionOptions, Captions
 from softmask.errors import InputError
-from softmask.pictures import read_picture, resize
+from softmask.pictures import ORIENTATION, read_picture, resize, upright
 from softmask.tokenizer import load_tokenizer
 
 
@@ -38,6 +39,31 @@ def test_jpegs_differ_by_no_more_than_two_decoders_rounding(tmp_path, quality, t
     found = resize(read_picture(path), 32).astype(int)
     assert found.shape == (32, 32, 3)
     assert np.abs(found - expected).max() <= 2
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientations_are_pillows(tmp_path, orientation):
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 3), dtype=np.uint8)
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    path = tmp_path / "a.png"
+    Image.fromarray(pixels).save(path, exif=exif)
+    with Image.open(path) as image:
+        expected = np.asarray(ImageOps.exif_transpose(image))
+    assert np.array_equal(read_picture(path), expected)
+    assert np.array_equal(decode(path.read_bytes()), expected)
+
+
+def test_a_picture_whose_exif_is_wrong_elsewhere_is_turned(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (7, 5), "red").save(path, exif=odd_exif())
+    assert read_picture(path).shape == decode(path.read_bytes()).shape == (7, 5, 3)
+
+
+def test_exif_that_cannot_be_read_says_nothing(monkeypatch):
+    image = Image.new("RGB", (7, 5))
+    monkeypatch.setattr(image, "getexif", lambda: 1 / 0)
+    assert upright(image) is image
 
 
 @pytest.mark.parametrize("sep", [False, True])

@@ -7,7 +7,7 @@ from io import BytesIO
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from asked import ANSWERS, TEXTS, write_model
+from asked import ANSWERS, TEXTS, write_model, write_pictures
 from PIL import Image
 from program import here
 from uploaded import big, file, png
@@ -16,6 +16,7 @@ from werkzeug.test import Client
 from softmask import SoftMask
 from softmask.ask.embed import embed
 from softmask.ask.index import load, open_index
+from softmask.web import command
 from softmask.web.app import application
 from softmask.web.asked import Asked, Library, brief
 
@@ -204,6 +205,14 @@ def test_other_names_and_other_sites_are_refused(client, asked, folder):
     given = {"of_file": file(png(folder)), "text": "a"}
     answer = client.post("/words", data=given, headers={"Sec-Fetch-Site": "cross-site"})
     assert "another site" in said(answer)
+    for headers in ({"Sec-Fetch-Site": "cross-site"}, {"Host": "evil.example"}):
+        many = {"of_file": (BytesIO(bytes(2**20)), "a.png"), "text": "a"}  # more than is read
+        assert client.post("/words", data=many, headers=headers).status_code == 400
+    for sort, code in (("document", 200), ("image", 400), ("iframe", 400), (None, 400)):
+        headers = {"Sec-Fetch-Site": "same-site", **({"Sec-Fetch-Dest": sort} if sort else {})}
+        answer = client.get("/words?of=f1&text=red", headers=headers)
+        assert answer.status_code == code, sort
+        assert answer.headers["Cross-Origin-Resource-Policy"] == "same-origin"
     anywhere = Client(application(asked, hosts=()))
     assert anywhere.get("/search", headers={"Host": "box.lan"}).status_code == 200
 
@@ -240,3 +249,22 @@ def test_what_cannot_be_served_is_named_in_one_paragraph(shared, folder, args, w
     assert words in ended.err
     assert "Traceback" not in ended.err
     assert ended.err.count("softmask: ") == 1
+
+
+def test_pictures_that_were_moved_are_shown_from_their_new_place(shared, tmp_path, monkeypatch):
+    served = []
+    monkeypatch.setattr(command, "serve", lambda listener, app, host: served.append(app))
+    old, new, index = tmp_path / "old", tmp_path / "new", tmp_path / "features"
+    write_pictures(old, 3)
+    args = ["demo", "--model", str(shared), "--index", str(index), "--port", "0"]
+    assert here([*args, "--images", str(old)]).code == 0
+    before = {path.name: path.read_bytes() for path in index.iterdir()}
+    old.rename(new)
+    assert here(args).code == 0
+    assert "name their place with --images" in Client(served[-1]).get("/picture/f0").text
+    ended = here([*args, "--images", str(new)])
+    assert ended.code == 0, ended.err
+    assert Client(served[-1]).get("/picture/f0").status_code == 200
+    assert {path.name: path.read_bytes() for path in index.iterdir()} == before
+    (new / "00.png").rename(new / "07.png")  # others, not moved ones
+    assert here([*args, "--images", str(new)]).code == 1

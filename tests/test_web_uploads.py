@@ -3,7 +3,7 @@
 import pytest
 from asked import write_pictures
 from PIL import Image
-from uploaded import big, png
+from uploaded import big, odd_exif, png
 
 from softmask.errors import InputError
 from softmask.web import uploads
@@ -24,6 +24,12 @@ def test_formats_that_pillow_would_read_too_are_not_asked(tmp_path):
     for kind in ("jpeg", "png", "webp", "gif"):
         Image.new("RGB", (5, 4), "red").save(tmp_path / f"a.{kind}")
         assert decoded(Upload("a", (tmp_path / f"a.{kind}").read_bytes())).shape == (4, 5, 3)
+
+
+def test_exif_that_pillow_cannot_write_again_is_no_fault(tmp_path):
+    path = tmp_path / "a.jpg"
+    Image.new("RGB", (5, 4)).save(path, exif=odd_exif())
+    assert decoded(Upload("a.jpg", path.read_bytes())).shape == (5, 4, 3)
 
 
 def test_the_shelf_keeps_the_last_used(folder):

@@ -2,14 +2,19 @@
 
 import json
 import re
+import shutil
 
 import official
 import pytest
 import torch
+import yaml
 from official import HEADS, convert, inspect, new_task, started_from
 from safetensors.torch import load_file
+from transformers import BertTokenizer
 
 from softmask import SoftMask
+from softmask.captions import CaptionOptions, Captions
+from softmask.tokenizer import SHIPPED, load_tokenizer
 from softmask.weights import load_weights
 
 
@@ -189,3 +194,59 @@ def test_unusual_widths_ask_for_their_heads(pretrained, tmp_path):
     ended = convert(pretrained, "--output", tmp_path / "folder")
     assert ended.code == 1
     assert "--image_heads" in ended.err
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("--tokenizer", "x"), ("--license", "mit"), ("--image_heads", "2", "--text_heads", "2")],
+)
+def test_what_a_file_does_not_keep_is_refused(pretrained, tmp_path, flags):
+    ended = convert(pretrained, "--output", tmp_path / "x.safetensors", *flags)
+    assert ended.code == 1
+    assert "Give --output FOLDER" in ended.err
+    assert all(flag in ended.err for flag in flags[::2])
+    assert list(tmp_path.iterdir()) == []
+
+
+def own_tokenizer(folder):
+    """The shipped one with its last pieces in another order."""
+    pieces = sorted(load_tokenizer().vocab.items(), key=lambda item: item[1])
+    names = [name for name, _ in pieces]
+    names[2000:] = names[:1999:-1]
+    BertTokenizer(vocab={name: at for at, name in enumerate(names)}).save_pretrained(folder)
+    return folder
+
+
+def test_a_runs_checkpoint_keeps_the_runs_tokenizer(fitted, tmp_path):
+    run, output = tmp_path / "run", tmp_path / "out"
+    shutil.copytree(fitted, run)
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    settings["data"]["init_args"]["text"]["tokenizer"] = str(own_tokenizer(tmp_path / "own"))
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    last = run / "checkpoints" / "last.ckpt"
+    ended = convert(last, "--output", output)
+    assert ended.code == 0, ended.err
+    ids = SoftMask.from_pretrained(output).captions.encode(["a red car"])[0]
+    expected, shipped = (
+        Captions(load_tokenizer(name), CaptionOptions()).encode(["a red car"])[0]
+        for name in (str(tmp_path / "own"), SHIPPED)
+    )
+    assert ids.equal(expected)
+    assert not ids.equal(shipped)
+    refused = convert(last, "--output", tmp_path / "two", "--text_heads", "2")
+    assert refused.code == 1
+    assert "leave --image_heads and --text_heads out" in refused.err
+
+
+@pytest.mark.parametrize("piece", ["query", "key"])
+def test_a_piece_of_a_projection_that_is_not_there_is_missing(pretrained, tmp_path, piece):
+    content = torch.load(pretrained, weights_only=True)
+    name = f"text_encoder.bert.encoder.layer.6.crossattention.self.{piece}.weight"
+    if piece == "query":
+        name = name.replace("crossattention", "attention")
+    del content["model"][name]
+    torch.save(content, tmp_path / "ALBEF.pth")
+    ended = convert(tmp_path / "ALBEF.pth", "--output", tmp_path / "folder")
+    assert ended.code == 1
+    assert "1 missing, such as backbone.fusion.layers.0." in ended.err
+    assert "Traceback" not in ended.err

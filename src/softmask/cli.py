@@ -116,6 +116,10 @@ class SoftMaskCLI(LightningCLI):
         if path and str(path) not in CHECKPOINT_WORDS:
             check_checkpoint(path)
         given = self.config[verb] if verb else {}
+        if given.get("dry_run") and verb != "fit":
+            raise InputError(
+                f"--dry_run true says what a training would take, and {verb} is none: leave it out."
+            )
         if given.get("then_test") and not given["data"]["init_args"].get("test"):
             raise InputError(
                 "--then_test true wants test data, and data.init_args.test is not given: set it to "

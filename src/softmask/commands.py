@@ -6,6 +6,7 @@ from jsonargparse import auto_cli
 
 from softmask.card import LICENSE
 from softmask.convert import convert_weights
+from softmask.errors import InputError
 from softmask.inspection import inspect_weights
 from softmask.model import SoftMask
 from softmask.runs import read_run
@@ -49,6 +50,8 @@ def export_run(
     Raises:
         InputError: the run cannot be read, or its task is none that a shared model can do.
     """
+    if private and not push:
+        raise InputError("--private is about a repository on the hub: give --push too.")
     model = SoftMask.of_parts(read_run(run, checkpoint, license))
     model.save_pretrained(output)
     print(f"Written: {output}")

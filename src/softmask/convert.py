@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from softmask.kinds import MADE_OF, NOTE, PUNCTUATION, SEP, TASK, Source
 from softmask.load_report import LoadReport
 from softmask.model import SoftMask
 from softmask.renames import State, untied
-from softmask.runs import config_of_run, is_run, read_settings
+from softmask.runs import config_of_run, is_run, read_settings, tokenizer_of_run
 from softmask.sharing import Parts, write_folder
 from softmask.sizes import Named, config_of, read_sizes, usual_heads
 from softmask.skeleton import check
@@ -28,6 +29,8 @@ from softmask.weights import QUEUE
 
 PAIRED = ("Nlvr2Task", "Nlvr2PretrainTask")
 """Tasks whose backbone sees two images."""
+OTHER = "other"
+"""A license, in the hub's words, of weights of which we know none."""
 
 
 def convert_weights(
@@ -37,8 +40,8 @@ def convert_weights(
     text_layers: int | None = None,
     image_heads: int | None = None,
     text_heads: int | None = None,
-    tokenizer: str = SHIPPED,
-    license: str = "other",
+    tokenizer: str | None = None,
+    license: str | None = None,
     answers: Path | None = None,
     double_first: bool = False,
 ) -> None:
@@ -55,10 +58,12 @@ def convert_weights(
             what would be matched and writes nothing.
         strict: write nothing unless all of it is known and nothing is missing.
         text_layers: of a BERT, that fill the text encoder; half of its layers unless given.
-        image_heads: of a folder: attention heads of the ViT; its width / 64 unless given.
+        image_heads: of a folder: attention heads of the ViT; its width / 64 unless given. A run's
+            checkpoint has its own heads.
         text_heads: of a folder: heads of text and fusion encoder; width / 64 unless given.
-        tokenizer: of a folder: the one that its texts were cut with, by name or folder.
-        license: of the weights, for the folder's card, as the hub names it.
+        tokenizer: of a folder: the one that its texts were cut with, by name or folder; the run's
+            own, else bert-base-uncased, unless given.
+        license: of the weights, for the folder's card, as the hub names it; other unless given.
         answers: of a folder of VQA, which needs it: JSON file with the list to choose from, such
             as ALBEF's answer_list.json.
         double_first: of a folder of VQA: rank as ALBEF's code does, which counts the first word
@@ -66,8 +71,12 @@ def convert_weights(
 
     Raises:
         InputError: the file is junk or of no known kind; the list of answers is missing or for
-            something else; or strict, and something did not match.
+            something else; an option has no effect here; or strict, and something did not match.
     """
+    heads = image_heads, text_heads
+    if output is None or output.suffix == ".safetensors":
+        given = {"--image_heads": image_heads, "--text_heads": text_heads, "--license": license}
+        _refuse_idle({**given, "--tokenizer": tokenizer})
     path = file_of(file)
     content = read_content(path, mmap=True)
     kind = known_kind(content, path)
@@ -86,12 +95,22 @@ def convert_weights(
     wrong = {*report.unexpected, *(name.split(" ")[0] for name in report.misshapen)}
     kept = {k: v for k, v in state.items() if k not in wrong}
     if tuned is not None:
-        heads = image_heads, text_heads
-        parts = _parts(kept, source, tuned, heads=heads, tokenizer=tokenizer, license=license)
+        cut, terms = tokenizer or _tokenizer(source), license or OTHER
+        parts = _parts(kept, source, tuned, heads=heads, tokenizer=cut, license=terms)
         write_folder(output, parts)
     else:
         _write_file(output, kept, source)
     print(f"Written: {output}")
+
+
+def _refuse_idle(options: Mapping[str, object]) -> None:
+    """Of what only a folder keeps."""
+    idle = [name for name, value in options.items() if value is not None]
+    if idle:
+        raise InputError(
+            f"{', '.join(idle)} would have no effect: a file of weights keeps tensors alone. Give "
+            f"--output FOLDER, or leave it out."
+        )
 
 
 def _refuse(report: LoadReport) -> None:
@@ -179,6 +198,11 @@ def _config(
 ) -> ModelConfig:
     """Of a run's checkpoint, what the run says; else what is usual."""
     if run := _run(source):
+        if heads != (None, None):
+            raise InputError(
+                f"'{source.path}' belongs to the run '{run}', whose settings name its heads: leave "
+                f"--image_heads and --text_heads out."
+            )
         return config_of_run(read_settings(run), state)
     sizes = tuned.sizes(read_sizes(state))
     usual = CUT.get(source.kind.task, CaptionOptions())
@@ -193,6 +217,12 @@ def _run(source: Source) -> Path | None:
     """The run that a checkpoint of ours lies in."""
     run = source.path.resolve().parent.parent
     return run if source.kind.is_ours and is_run(run) else None
+
+
+def _tokenizer(source: Source) -> str:
+    """Of a run's checkpoint, what the run's texts were cut with; else the usual one."""
+    run = _run(source)
+    return tokenizer_of_run(read_settings(run)) if run else SHIPPED
 
 
 def _origin(source: Source) -> dict[str, str]:

@@ -11,13 +11,25 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from softmask.errors import InputError, first_line
 
 Pixels = NDArray[np.uint8]
 Picture = str | Path | Image.Image | NDArray[Any]
 """A file's path, a picture of Pillow's, or pixels: (H, W), (H, W, 3) or (H, W, 4), uint8."""
+ORIENTATION = 0x0112
+"""EXIF's tag."""
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What makes a picture upright, by orientation (EXIF 2.3, section 4.6.4)."""
 DEEPEST = 2**16 - 1
 """The largest number of a channel of 16 bits."""
 
@@ -92,6 +104,21 @@ def flatten(image: Image.Image) -> Pixels:
     return np.array(Image.alpha_composite(white, above).convert("RGB"), np.uint8)
 
 
+def upright(image: Image.Image) -> Image.Image:
+    """Turn a picture as its EXIF says; EXIF that cannot be read says nothing.
+
+    Raises:
+        OSError: its pixels cannot be read.
+    """
+    image.load()  # a PNG may hold its EXIF behind the pixels
+    try:
+        # Not ImageOps.exif_transpose: it writes EXIF anew, and fails at tags of a wrong type.
+        turn = TURNS.get(image.getexif().get(ORIENTATION, 1))
+    except Exception:  # of whatever type: Pillow reads tags that strangers wrote
+        return image
+    return image if turn is None else image.transpose(turn)
+
+
 def read_picture(picture: Picture) -> Pixels:
     """Pixels of whatever a user has: upright, first frame, on white, 8 bits.
 
@@ -102,7 +129,7 @@ def read_picture(picture: Picture) -> Pixels:
         InputError: it is none of them, or cannot be read.
     """
     if isinstance(picture, Image.Image):
-        return flatten(ImageOps.exif_transpose(picture))
+        return flatten(upright(picture))
     if isinstance(picture, np.ndarray):
         return _of_array(picture)
     if not isinstance(picture, str | Path):
@@ -112,7 +139,7 @@ def read_picture(picture: Picture) -> Pixels:
         )
     try:
         with Image.open(picture) as image:
-            return flatten(ImageOps.exif_transpose(image))
+            return flatten(upright(image))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise InputError(
             f"The picture '{picture}' cannot be read ({first_line(error)}): correct the path or "

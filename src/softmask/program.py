@@ -21,6 +21,7 @@ FULL = (errno.ENOSPC, errno.EDQUOT)
 """A full disk is told while data is written, when the system no longer knows the file's name."""
 INTERRUPTED = 130
 """The exit code that shells give to what Ctrl-C ended."""
+LIGHTNING = ("fit", "validate", "test", "predict")
 ASKING = ("explain", "score", "embed", "search", "export")
 
 
@@ -79,6 +80,9 @@ def _run(given: list[str], args: list[str] | None) -> None:
         import softmask.web.command
 
         softmask.web.command.main(given)
+    elif verb and verb not in LIGHTNING and not verb.startswith("-"):
+        known = ", ".join([*LIGHTNING, "data", "weights", *ASKING, "demo"])
+        raise InputError(f"There is no '{verb}': give one of {known}.")
     else:
         import softmask.cli
 

@@ -241,6 +241,8 @@ def stack_projections(state: Mapping[str, Tensor]) -> State:
         for part, (ours, pieces) in _STACKS.items():
             if dot and layer.endswith(f".{part}") and ".fusion.layers." in layer:
                 names = [f"{layer}{piece}.{leaf}" for piece in pieces]
+                if not all(each in state for each in names):
+                    continue  # what is left over tells which piece is missing
                 joined[f"{layer}{ours}.{leaf}"] = torch.cat([state[n] for n in names])
                 for used in names:
                     del joined[used]

@@ -63,7 +63,9 @@ def choose_checkpoint(folder: Path, checkpoint: str) -> Path:
     Raises:
         InputError: there is none such.
     """
-    named = {"last": LAST, "best": _best(folder) or LAST}.get(checkpoint, checkpoint)
+    if checkpoint == "best":
+        checkpoint = _best(folder) or LAST
+    named = LAST if checkpoint == "last" else checkpoint
     if not (folder / named).is_file():
         there = ", ".join(sorted(path.name for path in folder.glob("*.ckpt"))) or "none"
         raise InputError(
@@ -111,10 +113,15 @@ def read_run(folder: Path, checkpoint: str = "best", license: str = LICENSE) -> 
             f"model: build its task with softmask.tasks.load_task('{folder}')."
         )
     config = config_of_run(run.settings, state, tuned)
-    tokenizer = load_tokenizer(_text(run.settings).get("tokenizer", SHIPPED))
+    tokenizer = load_tokenizer(tokenizer_of_run(run.settings))
     size = sum(v.numel() for v in state.values())
     card = write_card(_facts(run, content, size, license, ability_of(config)))
     return Parts(str(run.checkpoint), config, state, tokenizer, card)
+
+
+def tokenizer_of_run(settings: Mapping[str, Any]) -> str:
+    """The one that a run cut its texts with."""
+    return str(_text(settings).get("tokenizer", SHIPPED))
 
 
 def config_of_run(
@@ -196,7 +203,9 @@ def _best(folder: Path) -> str | None:
     content = read_torch(folder / LAST, mmap=True)
     callbacks = content.get("callbacks", {}) if isinstance(content, dict) else {}
     for state in callbacks.values():
-        path = state.get("best_model_path") if isinstance(state, dict) else None
+        # Where nothing is monitored, ModelCheckpoint calls its latest file the best one.
+        chose = isinstance(state, dict) and state.get("monitor")
+        path = state.get("best_model_path") if chose else None
         # The run may have been moved since: its name counts, not its folder.
         if path and (folder / Path(path).name).is_file():
             return Path(path).name

@@ -22,7 +22,7 @@ def load_tokenizer(name: str = SHIPPED) -> PreTrainedTokenizerBase:
         The tokenizer; whether [SEP] is used is the caller's affair.
 
     Raises:
-        InputError: if it cannot be loaded or lacks one of the special tokens.
+        InputError: if it cannot be loaded, lacks one of the special tokens, or is a slow one.
     """
     if name == SHIPPED:
         lines = files("softmask").joinpath("vocab.txt").read_text(encoding="utf-8").splitlines()
@@ -40,5 +40,10 @@ def load_tokenizer(name: str = SHIPPED) -> PreTrainedTokenizerBase:
         raise InputError(
             f"The tokenizer {name!r} has no {', '.join(missing)}: masked words need a BERT-like "
             f"tokenizer such as {SHIPPED!r}."
+        )
+    if not hasattr(tokenizer, "backend_tokenizer"):
+        raise InputError(
+            f"The tokenizer {name!r} ({type(tokenizer).__name__}) is none of the fast ones, which "
+            f"tell where words begin: give one with a tokenizer.json, such as {SHIPPED!r}."
         )
     return tokenizer

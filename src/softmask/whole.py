@@ -12,11 +12,16 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     try:
         with partial.open("wb") as file:
             write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
+        replace_whole(partial, path)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def replace_whole(partial: Path, path: Path) -> None:
+    """Give a finished file its name, once its bytes are on the disk."""
+    with partial.open("rb") as file:  # some file systems rename before they write
+        os.fsync(file.fileno())
+    os.replace(partial, path)
 
 
 def write_text_whole(path: Path, text: str) -> None:

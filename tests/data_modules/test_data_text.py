@@ -1,3 +1,4 @@
+import json
 import random
 import re
 import warnings
@@ -39,6 +40,15 @@ def test_shipped_tokenizer_is_berts():
 def test_tokenizer_from_a_folder(tmp_path):
     load_tokenizer().save_pretrained(tmp_path)
     assert load_tokenizer(str(tmp_path))("a cat").input_ids == load_tokenizer()("a cat").input_ids
+
+
+def test_a_slow_tokenizer_is_refused(tmp_path):
+    names = [name for name, _ in sorted(load_tokenizer().vocab.items(), key=lambda item: item[1])]
+    (tmp_path / "vocab.txt").write_text("\n".join(names))
+    kind = {"tokenizer_class": "BertJapaneseTokenizer", "word_tokenizer_type": "basic"}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(kind))
+    with pytest.raises(InputError, match=r"\(BertJapaneseTokenizer\) is none of the fast ones"):
+        load_tokenizer(str(tmp_path))
 
 
 def test_unknown_tokenizer(tmp_path, monkeypatch):

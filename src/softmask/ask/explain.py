@@ -15,7 +15,7 @@ from softmask.ask.explained import Explained
 from softmask.ask.opening import DType, open_model
 from softmask.ask.page import page
 from softmask.ask.sheet import sheet
-from softmask.ask.tables import Pair, read_pairs
+from softmask.ask.tables import Pair, read_pairs, refuse_folder
 from softmask.errors import InputError
 from softmask.explain import By, check_layer
 from softmask.explaining import check_way
@@ -147,6 +147,7 @@ def _given(image: Path | None, text: str, csv: Path | None, images: Path | None)
         )
     if csv is not None:
         return read_pairs(csv, images)
+    refuse_folder(images)
     assert image is not None
     return [Pair(str(image), image, text)]
 

@@ -21,6 +21,10 @@ from softmask.towers import (
 )
 
 RECORD = "export.json"
+WRITTEN = tuple(
+    f"{tower}.{ending}" for tower in ("image", "text") for ending in ("pt2", "onnx", "onnx.data")
+)
+"""What an export may have left."""
 
 
 def export(
@@ -60,7 +64,8 @@ def export(
         (Path(folder) / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         opened.model.captions.tokenizer.save_pretrained(folder)
         # The record comes last, and an older one goes first: what it stands beside belongs to it.
-        (output / RECORD).unlink(missing_ok=True)
+        for name in (RECORD, *WRITTEN):
+            (output / name).unlink(missing_ok=True)
         names = sorted(path.name for path in Path(folder).iterdir())
         for name in [*(name for name in names if name != RECORD), RECORD]:
             shutil.move(Path(folder) / name, output / name)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from softmask.ask.opening import DType, open_model
-from softmask.ask.tables import Pair, read_pairs
+from softmask.ask.tables import Pair, read_pairs, refuse_folder
 from softmask.ask.texts import Text
 from softmask.batches import batches
 from softmask.captions import listed_texts
@@ -76,6 +76,7 @@ def _given(
         )
     if pairs is not None:
         return read_pairs(pairs, images)
+    refuse_folder(images)
     assert image is not None
     if isinstance(text, str) and text.startswith("[") and text.endswith("]"):
         raise InputError(

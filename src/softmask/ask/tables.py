@@ -36,6 +36,19 @@ def read_pairs(table: Path, images: Path | None) -> list[Pair]:
     ]
 
 
+def refuse_folder(images: Path | None) -> None:
+    """Refuse a folder for a table's pictures where no table is given.
+
+    Raises:
+        InputError: it is given.
+    """
+    if images is not None:
+        raise InputError(
+            f"--images {images} is where a table's pictures lie, and no table is given: leave it "
+            f"out, or give the picture with its folder."
+        )
+
+
 def read_rows(table: Path, columns: Sequence[str]) -> list[Row]:
     """Read the columns of a table, each row with something in each of them.
 

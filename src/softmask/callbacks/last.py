@@ -1,6 +1,5 @@
 """Where to go on from."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from softmask.callbacks.folder import run_path
 from softmask.errors import InputError
+from softmask.whole import replace_whole
 
 
 class LastCheckpoint(Checkpoint):
@@ -70,7 +70,7 @@ def save_last(trainer: L.Trainer) -> Path:
     part = path.with_suffix(".part")
     trainer.save_checkpoint(part)
     if trainer.is_global_zero:
-        os.replace(part, path)
+        replace_whole(part, path)
     trainer.strategy.barrier("save_last")
     return path
 

@@ -89,7 +89,7 @@ class RunPage(Callback):
             report=_report(folder, steps),
             scalars=events.scalars,
             panels=panels(events),
-            command=_command(self._verb, facts["commit"], folder),
+            command=_command(self._verb, facts["commit"], folder, trainer.ckpt_path),
             settings=settings_text(folder),
         )
 
@@ -112,7 +112,7 @@ def _report(folder: Path, steps: int) -> Mapping[str, Any]:
     return report if report.get("steps") == steps else {}
 
 
-def _command(verb: str, commit: str, folder: Path) -> str:
+def _command(verb: str, commit: str, folder: Path, checkpoint: object) -> str:
     own = folder / f"{verb}.yaml"  # of a test in the folder of the training
     config = own if own.is_file() else folder / CONFIG
     code = commit.removesuffix("-dirty")
@@ -120,4 +120,6 @@ def _command(verb: str, commit: str, folder: Path) -> str:
     if code != commit:
         lines.append("# files differed from that commit")
     again = "--trainer.logger.init_args.version again"
+    if verb == "test" and checkpoint:  # settings may say best, of a folder that is another then
+        again += f" --ckpt_path {shlex.quote(str(checkpoint))}"
     return "\n".join([*lines, f"softmask {verb} -c {shlex.quote(str(config))} {again}"])

@@ -26,12 +26,14 @@ HEADERS = {
     "'unsafe-inline'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "private, no-cache",
 }
 """No scripts, nothing from elsewhere, in no frame of others."""
 ICON, PICTURE = "/favicon.ico", "/picture/"
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 MIB = 1024 * 1024
+NOTHING: Values = {}
 
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
@@ -60,15 +62,19 @@ def application(asked: Asked, upload_mb: int = 10, hosts: tuple[str, ...] = LOOP
 
 def _safe(asked: Asked, request: Request, hosts: tuple[str, ...]) -> Response:
     """An answer, or a page that says what is wrong."""
+    # What was sent is read for those who may ask, and shown again if it could be read.
     try:
         _check_sender(request, hosts)
+    except InputError as error:
+        return _refused(asked, request, str(error), 400)
+    try:
         return _respond(asked, request)
     except RequestEntityTooLarge:
         most = (request.max_content_length or 0) // MIB
         text = f"This was too much: pictures of a form may have {most} MiB in all. Choose smaller."
         return _refused(asked, request, text, 413)
     except InputError as error:
-        return _refused(asked, request, str(error), 400)
+        return _refused(asked, request, str(error), 400, request.values)
     except HTTPException as error:
         return _refused(asked, request, error.description or error.name, error.code or 500)
 
@@ -85,10 +91,12 @@ def _check_sender(request: Request, hosts: tuple[str, ...]) -> None:
         raise InputError(
             f"This page answers as {', '.join(hosts)} alone: open it by such an address."
         )
+    if request.headers.get("Sec-Fetch-Site", "same-origin") in ("same-origin", "none"):
+        return
     if request.method == "POST":
-        sender = request.headers.get("Sec-Fetch-Site", "same-origin")
-        if sender not in ("same-origin", "none"):
-            raise InputError("This form was sent by a page of another site: fill in the one here.")
+        raise InputError("This form was sent by a page of another site: fill in the one here.")
+    if request.headers.get("Sec-Fetch-Dest") != "document":  # a link may lead here
+        raise InputError("A page of another site asked this: open the address by itself.")
 
 
 def _respond(asked: Asked, request: Request) -> Response:
@@ -152,14 +160,14 @@ def _picture(asked: Asked, ref: str) -> Response:
     return Response(data.getvalue(), mimetype="image/jpeg")
 
 
-def _refused(asked: Asked, request: Request, text: str, code: int) -> Response:
+def _refused(
+    asked: Asked, request: Request, text: str, code: int, given: Values = NOTHING
+) -> Response:
     """The page that was asked, with the message where the answer would be."""
     there, view = views(asked), _view(asked, request)
     if view is None:
         found = framed("Not here", there, f"<h1>Not here</h1>{message(text)}")
     else:
-        # What is too large was not read: its form is empty.
-        given: Values = {} if code == RequestEntityTooLarge.code else request.values
         kept = _kept(asked, _values(view, given), view)
         # The title is what a screen reader says first of a new page.
         found = page(there, view, kept, message(text), f"Refused: {view.name}")

@@ -11,6 +11,8 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from softmask.ask.embed import embed
 from softmask.ask.index import check_model, load, open_index
 from softmask.ask.opening import DType, Opened, open_any, open_model
+from softmask.ask.plan import INDEX
+from softmask.ask.sources import folder_source
 from softmask.errors import InputError
 from softmask.model import SoftMask
 from softmask.web.app import LOOPBACK, Wsgi, application
@@ -55,7 +57,8 @@ def demo(
         model: that matches pictures and texts: folder of a run, of `softmask weights export` or
             `convert`, or a name on the hub.
         images: folder of pictures to search; embedded first, into --index if it is given.
-        index: folder made by `softmask embed`, or to be made of --images and used again.
+        index: folder made by `softmask embed`, or to be made of --images and used again; pictures
+            that were moved since are read where --images says.
         vqa: model that answers questions: a run of vqa or vqa-class, its export, or a converted
             official file.
         nlvr2: model that judges statements about two pictures: a run of nlvr2, and so on.
@@ -85,10 +88,10 @@ def demo(
             asked.matching = opened.model
             if images is not None or index is not None:
                 at = index or Path(stack.enter_context(TemporaryDirectory())) / "features"
-                if images is not None:
+                if images is not None and not _moved(at, images):
                     embed(model, images, output=at, skip_bad=True, checkpoint=checkpoint,
                           device=device, dtype=dtype)  # fmt: skip
-                asked.library = _library(at, opened, model)
+                asked.library = _library(at, opened, model, images)
         if vqa is not None:
             asked.answering = _fine_tuned("vqa", open_any(vqa, checkpoint, device, dtype), vqa)
         if nlvr2 is not None:
@@ -165,9 +168,17 @@ def _check_given(
         )
 
 
-def _library(folder: Path, opened: Opened, model: str) -> Library:
+def _moved(folder: Path, images: Path) -> bool:
+    """Whether features are of these pictures, which lay elsewhere then."""
+    if not (folder / INDEX).is_file():
+        return False
+    held, now = open_index(folder).plan.held.get("images"), folder_source(images)
+    return held is not None and held.hash == now.hash and held.root != now.root
+
+
+def _library(folder: Path, opened: Opened, model: str, images: Path | None) -> Library:
     """Features in memory, if they are this model's."""
-    index = open_index(folder)
+    index = open_index(folder).moved(str(images) if images else None)
     check_model(index, opened.fingerprint, model)
     return Library(index, load(index, "images"))
 
