@@ -86,6 +86,9 @@ IMPOSSIBLE = {
     "bare weights": Mistake("--ckpt_path {wrong}/bare.ckpt", ("wrong/bare.ckpt", "init_from")),
     "task": Mistake("--ckpt_path {wrong}/task.ckpt", ("VQATask", "PretrainTask", "init_from")),
     "task to test": Mistake("--ckpt_path {wrong}/task.ckpt", ("VQATask", "init_from"), "test"),
+    "weights of half precision": Mistake(
+        "--trainer.precision bf16-true", ("bf16-true", "train with bf16-mixed")
+    ),
     "dry run of a test": Mistake("--dry_run true", ("--dry_run", "test is none"), "test"),
     "size": Mistake(
         "--ckpt_path {last} " + PART + ".embed_dim 16", ("10 misshapen", "(8, 16) for (16, 16)")

@@ -210,3 +210,10 @@ def test_time_is_that_of_the_batches_to_come():
 def test_durations_are_read_at_a_glance():
     said = [duration(seconds) for seconds in (0.2, 61, 3600, 90_061)]
     assert said == ["less than a second", "1 min 1 s", "1 h 0 min", "1 d 1 h"]
+
+
+def test_what_chunks_hide_is_not_counted(corpus, tmp_path):
+    args = [*program.arguments("fit", corpus, tmp_path), *DRY, "--blocks.chunk", "2"]
+    ended = program.here(args)
+    assert ended.code == 0, ended.err
+    assert row(ended.out, "activations").startswith("not known  blocks are compiled, recomputed or")

@@ -1,6 +1,7 @@
 """AdamW's groups and its schedule against a plain formula."""
 
 import math
+from dataclasses import replace
 
 import pytest
 import tiny
@@ -11,7 +12,7 @@ from torch import nn
 from softmask.errors import InputError
 from softmask.momentum import Momentum
 from softmask.nn import WordHead
-from softmask.optim import Optim, parameter_groups
+from softmask.optim import Optim, parameter_groups, set_again, settings_of
 from softmask.tasks import SoftMasking
 
 OPTIM = Optim(lr=1e-3, weight_decay=0.1, warmup_steps=10, warmup_lr=1e-5, min_lr=1e-4)
@@ -236,3 +237,49 @@ def test_a_run_without_end_is_refused(falls):
     made = training.trainer(max_epochs=-1, max_steps=-1, max_time={"seconds": 2})
     with pytest.raises(InputError, match=r"max_steps is -1 and max_epochs -1, without end"):
         made.fit(task, datamodule=training.Given([training.batch()]))
+
+
+def stepped(optim, steps, state=None):
+    """An optimiser and its schedule after some steps, or after a checkpoint of another one."""
+    optimizer, schedule = optim.build(tiny.backbone(), TOTAL)
+    own = settings_of(optimizer)
+    if state is not None:
+        optimizer.load_state_dict(state[0])
+        schedule.load_state_dict(state[1])
+    for _ in range(steps):
+        optimizer.step()
+        schedule.step()
+    return optimizer, schedule, own
+
+
+@pytest.mark.parametrize("steps", [0, 3, 30])
+def test_settings_of_a_checkpoint_of_the_same_run_stay_bit_for_bit(steps):
+    optimizer, schedule, _ = stepped(OPTIM, steps)
+    state = optimizer.state_dict(), schedule.state_dict()
+    again, scheduled, own = stepped(OPTIM, 0, state)
+    assert set_again(again, scheduled, own) == {}
+    assert again.state_dict()["param_groups"] == state[0]["param_groups"]
+    assert scheduled.state_dict() == state[1]
+    again.step()
+    scheduled.step()
+    optimizer.step()
+    schedule.step()
+    assert scheduled.get_last_lr() == schedule.get_last_lr()
+
+
+def test_settings_of_this_run_follow_its_own_schedule_from_the_step_on():
+    optimizer, schedule, _ = stepped(OPTIM, 30)
+    other = replace(OPTIM, lr=5e-4, weight_decay=0.0, eps=1e-6, scalar_lr=0.1)
+    again, scheduled, own = stepped(other, 0, (optimizer.state_dict(), schedule.state_dict()))
+    differ = set_again(again, scheduled, own)
+    assert differ["initial_lr"] == (1e-3, 5e-4)  # of the first group
+    assert differ["weight_decay"] == (0.1, 0.0)
+    assert differ["eps"] == (1e-8, 1e-6)
+    plain, plainly, _ = stepped(other, 30)
+    for _ in range(2):
+        for mine, theirs in zip(again.param_groups, plain.param_groups, strict=True):
+            assert {k: mine[k] for k in own[0]} == {k: theirs[k] for k in own[0]}
+            assert mine["lr"] == theirs["lr"]
+        assert scheduled.get_last_lr() == plainly.get_last_lr()
+        for each in (again, plain, scheduled, plainly):
+            each.step()

@@ -7,6 +7,7 @@ and fills the same tensors at each replay. `benchmarks.step --preset gpu-graph` 
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import asking
 import pytest
 import torch
 import training
@@ -14,6 +15,7 @@ from torch import Tensor
 
 from softmask.callbacks import Blocks
 from softmask.errors import InputError
+from softmask.tasks import VqaClassTask
 from softmask.tasks.replay import SEEN, Recording, Replay
 
 
@@ -114,3 +116,9 @@ def test_refused_where_steps_cannot_be_recorded():
     with pytest.raises(InputError, match=r"blocks.chunk and blocks.graphs are both set"):
         Blocks(graphs=True, chunk=2)
     Blocks(graphs=True, compiled=True)
+
+
+def test_a_task_that_works_on_its_host_is_not_recorded(tmp_path):
+    made = asking.task(VqaClassTask, tmp_path)
+    with pytest.raises(InputError, match="VqaClassTask works on its host in a step"):
+        Blocks(graphs=True).setup(training.trainer(), made, "fit")

@@ -49,7 +49,7 @@ def dry_run(trainer: L.Trainer, task: TaskModule, feed: Feed, checkpoint: str | 
     """
     known: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     blocks = next((each for each in known if isinstance(each, Blocks)), Blocks())
-    watch = Stopwatch(hidden=blocks.compiled or blocks.checkpointed)
+    watch = Stopwatch(hidden=blocks.compiled or blocks.checkpointed or blocks.chunk is not None)
     # What changes how fast a step is, the training's own.
     own = [each for each in known if isinstance(each, KeptMemory | MatmulPrecision)]
     few_steps(trainer, [*own, blocks, watch]).fit(task, datamodule=feed.data)

@@ -5,16 +5,18 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
+from typing import Any, Literal
 
 from torch import nn
-from torch.optim import AdamW
+from torch.optim import AdamW, Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from softmask.errors import InputError, refuse_outside
 
 FUSED_ON = {"cpu", "cuda"}
 """Devices that have AdamW's fused kernel."""
+SET = ("initial_lr", "weight_decay", "betas", "eps")
+"""Settings of a group that may change from run to run; its learning rate follows from them."""
 KINDS = ("scalars", "vectors", "matrices")
 """Parameters by their number of dimensions; matrices and larger are one kind."""
 
@@ -71,6 +73,12 @@ class Optim:
             raise InputError(
                 f"optim.betas is {self.betas}: give two numbers from 0 to less than 1."
             )
+        for name in ("min_lr", "warmup_lr") if self.warmup_steps else ("min_lr",):
+            if (rate := getattr(self, name)) > self.lr:
+                raise InputError(
+                    f"optim.{name} is {rate:g} and optim.lr {self.lr:g}, the largest that the "
+                    f"learning rate is to have: give an {name} of {self.lr:g} or less too."
+                )
 
     def build(
         self,
@@ -120,6 +128,36 @@ class Optim:
         if self.falls == "epoch":
             return step // epoch_steps / max(math.ceil(total_steps / epoch_steps), 1)
         return (step - self.warmup_steps) / max(total_steps - self.warmup_steps, 1)
+
+
+def settings_of(optimizer: Optimizer) -> list[dict[str, Any]]:
+    """What a run sets of each group, and what a checkpoint would bring its own of."""
+    return [{key: group[key] for key in SET if key in group} for group in optimizer.param_groups]
+
+
+def set_again(
+    optimizer: Optimizer, schedule: LambdaLR, settings: Sequence[Mapping[str, Any]]
+) -> dict[str, tuple[Any, Any]]:
+    """Give groups the settings of this run after a checkpoint gave them its own.
+
+    Args:
+        optimizer: whose groups.
+        schedule: of the optimiser, at the step of the checkpoint.
+        settings: of `settings_of`, before the checkpoint was read.
+
+    Returns:
+        What the checkpoint had and what is set, of the first group in which it differs, by name.
+    """
+    differ: dict[str, tuple[Any, Any]] = {}
+    for place, (group, own) in enumerate(zip(optimizer.param_groups, settings, strict=True)):
+        for key, value in own.items():
+            if group[key] != value:
+                differ.setdefault(key, (group[key], value))
+        group.update(own)
+        schedule.base_lrs[place] = own["initial_lr"]
+        group["lr"] = own["initial_lr"] * schedule.lr_lambdas[place](schedule.last_epoch)
+    schedule._last_lr = [group["lr"] for group in optimizer.param_groups]
+    return differ
 
 
 def layers_above(stacks: Iterable[Stack]) -> dict[nn.Parameter, int]:

@@ -76,6 +76,21 @@ def test_resume_with_frozen_and_decayed_layers_goes_on(tmp_path):
         assert task.global_step == steps
 
 
+def test_resume_takes_this_runs_rates_and_decay(tmp_path):
+    fit((), tmp_path, weight_decay=0.5)
+    given = Optim(lr=1e-3, min_lr=1e-3, warmup_steps=0, weight_decay=0.1, betas=(0.5, 0.9))
+    task, trainer = training.task({"dropout": 0.3}, optim=given), training.trainer(max_steps=3)
+    data = training.Given([training.batch()])
+    with pytest.warns(UserWarning, match=r"lr is 0.001, where 0.01 was, weight_decay is 0.1"):
+        trainer.fit(task, data, ckpt_path=tmp_path / "end.ckpt")
+    groups = {group["name"]: group for group in task.optimizers().param_groups}
+    assert {group["lr"] for group in groups.values()} == {1e-3}
+    assert groups["matrices"]["weight_decay"] == 0.1
+    assert groups["vectors"]["weight_decay"] == 0.0
+    assert {group["betas"] for group in groups.values()} == {(0.5, 0.9)}
+    assert all(state["step"] == 3 for state in task.optimizers().state.values())
+
+
 def test_flags_and_logs_of_frozen_and_decayed_layers(corpus, tmp_path):
     flags = "--model.init_args.optim.freeze [image] --model.init_args.optim.layer_decay 0.5"
     ended = program.here([*program.arguments("fit", corpus, tmp_path), *flags.split()])

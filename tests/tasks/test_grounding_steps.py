@@ -6,10 +6,11 @@ import torch
 import training
 from grounded import ALBEF, Recorded, batches, make
 
+from softmask.errors import InputError
 from softmask.grounding import expression_maps
 from softmask.optim import Optim
 from softmask.renames import from_albef
-from softmask.tasks import GroundingTask, Negatives, RetrievalTask, SoftMasking
+from softmask.tasks import GroundingTask, Negatives, Pointing, RetrievalTask, SoftMasking
 from softmask.weights import fill
 
 
@@ -120,3 +121,14 @@ def test_four_samples_are_learnt_by_heart(corpus):
     assert sum(last.values()) < sum(first.values()) / 2
     assert last["itm"] < first["itm"] / 2
     assert last["soft"] < first["soft"] / 2
+
+
+def test_a_layer_that_gives_words_no_map_is_refused():
+    parts = {"fusion_layers": 2}  # the second one is the last
+    with pytest.raises(InputError, match=r"soft_mask\.layer to 0\.\.0\.$"):
+        make(parts=parts)
+    hidden = make(parts=parts, pointing=Pointing(hidden=1))  # asks no map of words
+    assert hidden.soft_mask.layer == 1
+    one, first = training.backbone(fusion_layers=1), SoftMasking(weight=0.0, layer=0)
+    with pytest.raises(InputError, match=r"and add a fusion layer, or set pointing\.hidden"):
+        GroundingTask(one, soft_mask=first)

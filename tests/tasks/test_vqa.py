@@ -165,6 +165,21 @@ def test_answers_without_a_class_are_counted_and_named(tmp_path):
     assert not task.unlisted
 
 
+def test_weights_whose_classes_are_other_answers_are_refused(tmp_path):
+    for name, answers in (("one", ANSWERS), ("two", [*ANSWERS[:1], *ANSWERS[:0:-1]])):
+        (tmp_path / f"{name}.json").write_text(json.dumps(answers))
+    one, two = (
+        VqaClassTask(training.backbone(), str(tmp_path / f"{name}.json")) for name in ("one", "two")
+    )
+    trainer = training.trainer()
+    trainer.fit(one, training.Given([batches()]))
+    trainer.save_checkpoint(tmp_path / "end.ckpt")
+    count = len(ANSWERS) - 1 - len(ANSWERS[1:]) % 2
+    said = rf"{count} of {len(ANSWERS)} differ, .* is '{ANSWERS[1]}' there and '{ANSWERS[-1]}' here"
+    with pytest.raises(InputError, match=said):
+        training.trainer().fit(two, training.Given([batches()]), ckpt_path=tmp_path / "end.ckpt")
+
+
 def test_distillation_of_vqa_reads_the_list_only_to_rank(tmp_path):
     """Answers to learn need not be in the list: a decoder writes what it likes."""
     task = training.alone(asking.task(VqaTask, tmp_path))

@@ -65,12 +65,13 @@ class Blocks(Callback):
         if self.chunk is not None:
             chunk_encoders(pl_module, self.chunk)
         if self.graphs and stage == "fit":
-            _check_graphs(trainer)
-            Replay(cast(TaskModule, pl_module))
+            task = cast(TaskModule, pl_module)
+            _check_graphs(trainer, task)
+            Replay(task)
 
 
-def _check_graphs(trainer: L.Trainer) -> None:
-    """Refuse trainers under which a step cannot be replayed.
+def _check_graphs(trainer: L.Trainer, task: TaskModule) -> None:
+    """Refuse trainers and tasks whose step cannot be replayed.
 
     Raises:
         InputError: names the setting.
@@ -85,6 +86,7 @@ def _check_graphs(trainer: L.Trainer) -> None:
             trainer.accumulate_grad_batches > 1
         ),
         "trainer.precision scales losses": scaler is not None,
+        f"{type(task).__name__} works on its host in a step": not task.all_on_device,
     }
     found = [reason for reason, is_so in wrong.items() if is_so]
     if found:

@@ -76,5 +76,5 @@ class Stopwatch(Callback):
             return held, "what the steps took at most, less all the above"
         held["activations"] = self._kept.most if self._kept else None
         if self._kept is None:
-            return held, "blocks are compiled or recomputed, which hides them on a CPU"
+            return held, "blocks are compiled, recomputed or in chunks, which hides them on a CPU"
         return held, "tensors that autograd kept for the backward pass of a step, counted"

@@ -39,7 +39,8 @@ class ImageEncoder(nn.Module):
         std: divides them after that.
 
     Raises:
-        InputError: timm has no such ViT, its weights cannot be had, or the reach is negative.
+        InputError: timm has no such ViT, its weights cannot be had, its patches do not divide the
+            picture, or the reach is negative.
     """
 
     mean: Tensor
@@ -65,6 +66,7 @@ class ImageEncoder(nn.Module):
         given = {k: v for k, v in sizes.items() if v is not None}
         self.vit = _create(name, pretrained, image_size, drop_path, given)
         self.width: int = self.vit.num_features
+        _check_divides(image_size, self.vit.patch_embed.patch_size[0])
         rows, columns = self.vit.patch_embed.grid_size
         self.grid = (int(rows), int(columns))
         if not pretrained:
@@ -98,6 +100,16 @@ class ImageEncoder(nn.Module):
         """Parameters by layer, patches and positions first; the last norm is above them all."""
         first = [self.vit.cls_token, self.vit.pos_embed, *self.vit.patch_embed.parameters()]
         return [first, *(list(block.parameters()) for block in self.vit.blocks)]
+
+
+def _check_divides(side: int, patch: int) -> None:
+    """Refuse pictures whose rim no patch would see: timm leaves it out without a word."""
+    if side % patch:
+        low = side // patch * patch
+        raise InputError(
+            f"image_size is {side}, which patches of {patch} pixels do not divide: give "
+            f"{f'{low} or ' if low else ''}{low + patch}."
+        )
 
 
 def within_reach(grid: tuple[int, int], reach: int) -> Tensor:

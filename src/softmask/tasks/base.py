@@ -13,16 +13,22 @@ from lightning.pytorch.strategies import FSDPStrategy, ModelParallelStrategy
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
 from softmask.backbone import Backbone
 from softmask.checkpoint import CHECKPOINT_KEY
 from softmask.errors import InputError
 from softmask.nn.sharded import whole
-from softmask.optim import Optim
+from softmask.optim import Optim, set_again, settings_of
 from softmask.renames import State
 from softmask.strategy import FullyShardedStrategy
 from softmask.tasks.finite import FiniteGuard
-from softmask.tasks.starting import refuse_other, warn_of_unfilled
+from softmask.tasks.starting import (
+    refuse_half_weights,
+    refuse_other,
+    warn_of_settings,
+    warn_of_unfilled,
+)
 from softmask.weights import load_weights
 
 
@@ -35,6 +41,9 @@ class TaskModule(L.LightningModule):
         init_from: weights to start from: a checkpoint of ours (shapes and names that fit are
             taken, the rest is reported) or an official ALBEF .pth; not a way to resume.
     """
+
+    all_on_device = True
+    """Whether `training_step` asks for kernels alone, so that it can be recorded."""
 
     def __init__(
         self, backbone: Backbone, optim: Optim | None = None, init_from: str | None = None
@@ -51,6 +60,7 @@ class TaskModule(L.LightningModule):
         self.submission: list[dict[str, Any]] = []
         """What the last test would hand in, in the form of the official server, if there is one."""
         self._started = False  # whether the weights are more than fresh
+        self._settings: list[dict[str, Any]] = []  # of the optimiser's groups, as this run has them
         self._keys: tuple[str, ...] = ()  # of the batch whose gradients come next
 
     def frozen(self) -> list[nn.Module]:
@@ -84,8 +94,11 @@ class TaskModule(L.LightningModule):
         """Let the strategy shard parameters where it is one that does.
 
         Raises:
-            InputError: it shards in a way under which twins and evaluation would go wrong.
+            InputError: it shards in a way under which twins and evaluation would go wrong, or
+                weights to train are of half precision.
         """
+        if self.trainer.state.fn == TrainerFn.FITTING:
+            refuse_half_weights(self.trainer.precision)
         strategy = self.trainer.strategy
         if isinstance(strategy, FullyShardedStrategy):
             strategy.shard(("compute_loss", "validation_step"))
@@ -176,10 +189,19 @@ class TaskModule(L.LightningModule):
             fused=not (mixed and looks),
             stacks=self.backbone.stacks(),
         )
+        self._settings = settings_of(optimizer)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "lr"},
         }
+
+    def on_train_start(self) -> None:
+        """Let this run's settings of the optimiser count, not those of the checkpoint it read."""
+        for optimizer, schedule in zip(
+            self.trainer.optimizers, self.trainer.lr_scheduler_configs, strict=True
+        ):
+            scheduler = cast(LambdaLR, schedule.scheduler)
+            warn_of_settings(set_again(optimizer, scheduler, self._settings))
 
     def _epoch_steps(self) -> float:
         """Steps of an epoch, where the learning rate asks for them."""

@@ -181,6 +181,7 @@ class ContrastTask(PairTask):
 
     def on_train_start(self) -> None:
         """Refuse a queue that the global batch does not divide, before the first step."""
+        super().on_train_start()
         batch = self.trainer.datamodule.batch_size  # type: ignore[attr-defined]
         self.queue.check(batch * self.trainer.world_size)
         if self.trainer.accumulate_grad_batches > 1:

@@ -51,6 +51,8 @@ class GroundingTask(RetrievalTask, SoftMaskTask):
         bert: name or folder of a BERT to start from; see `PretrainTask`.
     """
 
+    without_layers = " and add a fusion layer, or set pointing.hidden"
+
     def __init__(
         self,
         backbone: Backbone,
@@ -65,6 +67,7 @@ class GroundingTask(RetrievalTask, SoftMaskTask):
             backbone, optim, contrast, soft_mask=soft_mask, init_from=init_from, bert=bert
         )
         self.pointing = pointing or Pointing()
+        self.check_layer(words=self.soft_mask.weight > 0 or self.pointing.hidden is None)
         self.rows = Rows()
 
     def compute_loss(self, batch: WordBatch) -> Tensor:  # type: ignore[override]

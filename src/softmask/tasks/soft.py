@@ -37,6 +37,9 @@ class SoftMaskTask(ContrastTask):
         InputError: there is no map in the layer that is to be mapped.
     """
 
+    without_layers = " and add a fusion layer, or soft_mask.weight to 0"
+    """What a model of one fusion layer can do."""
+
     def __init__(
         self,
         backbone: Backbone,
@@ -50,7 +53,7 @@ class SoftMaskTask(ContrastTask):
     ) -> None:
         super().__init__(backbone, optim, contrast, evaluation, init_from, bert, heads)
         self.soft_mask = soft_mask or SoftMasking()
-        self._check_layer()
+        self.check_layer(words=self.soft_mask.weight > 0)
 
     def soft_step(
         self, seen: Seen, early: Tensor, keys: ImageKeys, negatives: Negatives, batch: WordBatch
@@ -115,16 +118,24 @@ class SoftMaskTask(ContrastTask):
             by_max=self.soft_mask.by_max,
         )
 
-    def _check_layer(self) -> None:
+    def check_layer(self, *, words: bool) -> None:
+        """Refuse a layer that has no map.
+
+        Args:
+            words: whether words are mapped, and not the first token alone.
+
+        Raises:
+            InputError: names the layers that would do.
+        """
         layers = len(self.backbone.fusion.layers)
         # Matching reads the first token: in the last layer no other word's map reaches it.
-        top = layers - 2 if self.soft_mask.weight else layers - 1
+        top = layers - 2 if words else layers - 1
         if not 0 <= self.soft_mask.layer <= top:
             raise InputError(
                 f"soft_mask.layer={self.soft_mask.layer} cannot be mapped with {layers} fusion "
-                f"layers, the last of which gives words no map: set "
+                f"layers{', the last of which gives words no map' * words}: set "
                 f"model.init_args.soft_mask.layer to 0..{max(top, 0)}"
-                f"{'' if top >= 0 else ' and add a fusion layer, or soft_mask.weight to 0'}."
+                f"{'' if top >= 0 else self.without_layers}."
             )
 
     def _log_masks(self, maps: Tensor, keep: Tensor) -> None:

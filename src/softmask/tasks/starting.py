@@ -10,6 +10,26 @@ from softmask.checkpoint import CHECKPOINT_KEY
 from softmask.errors import InputError
 from softmask.weights import LoadReport, compare
 
+HALF = ("bf16-true", "16-true", "transformer-engine", "transformer-engine-float16")
+"""Precisions of Lightning's that keep weights in half precision."""
+
+
+def refuse_half_weights(precision: str | int) -> None:
+    """Refuse to train weights of half precision.
+
+    Args:
+        precision: of the trainer.
+
+    Raises:
+        InputError: names the two that do.
+    """
+    if precision in HALF:
+        raise InputError(
+            f"trainer.precision {precision} keeps weights in half precision, in which steps of "
+            f"AdamW and of momentum twins round to nothing: train with bf16-mixed, which computes "
+            f"in it too, or with 32-true."
+        )
+
 
 def refuse_other(
     task: nn.Module, checkpoint: Mapping[str, Any], groups: Mapping[str, Any] | None
@@ -49,6 +69,13 @@ def refuse_other(
             f"tensors {'; '.join(found)}. Resume with the config.yaml of its run, or take what "
             f"fits with --model.init_args.init_from=PATH."
         )
+
+
+def warn_of_settings(differ: Mapping[str, tuple[Any, Any]]) -> None:
+    """Say what a run that goes on does otherwise than before."""
+    if differ:
+        said = ", ".join(f"{name} is {own}, where {old} was" for name, (old, own) in differ.items())
+        rank_zero_warn(f"The optimiser goes on with other settings than its checkpoint's: {said}.")
 
 
 def warn_of_unfilled(report: LoadReport) -> None:

@@ -4,6 +4,7 @@ B questions of this rank, C answers in the list, D width.
 """
 
 from collections import Counter
+from typing import Any
 
 import torch
 from lightning.pytorch.utilities import rank_zero_warn
@@ -12,6 +13,8 @@ from torch import Tensor
 from softmask.answers import read_answers
 from softmask.backbone import Backbone
 from softmask.batch import QuestionBatch
+from softmask.checkpoint import CHECKPOINT_KEY, LISTED
+from softmask.errors import InputError
 from softmask.losses import distilled_answers
 from softmask.metrics import agreement, comparable, normalise_answer
 from softmask.nn import ClassHead
@@ -38,6 +41,7 @@ class VqaClassTask(QuestionTask):
     """
 
     head: ClassHead
+    all_on_device = False  # targets are made of texts
 
     def __init__(
         self,
@@ -103,6 +107,25 @@ class VqaClassTask(QuestionTask):
                 f"{self.answers_path} and taught nothing, such as {shown}."
             )
         self.unlisted = Counter()
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse weights whose classes are other answers, beside what every task refuses.
+
+        Raises:
+            InputError: names the first place where the lists differ.
+        """
+        super().on_load_checkpoint(checkpoint)
+        theirs = checkpoint[CHECKPOINT_KEY].get(LISTED, self.answers)
+        pairs = enumerate(zip(theirs, self.answers, strict=True))
+        differ = [(n, *pair) for n, pair in pairs if pair[0] != pair[1]]
+        if differ:
+            place, trained, own = differ[0]
+            raise InputError(
+                f"The checkpoint given by --ckpt_path was trained with other answers than "
+                f"{self.answers_path}: {len(differ)} of {len(theirs)} differ, and the first of "
+                f"them, number {place}, is {trained!r} there and {own!r} here. Give the list that "
+                f"it was trained with as model.init_args.answers."
+            )
 
     @torch.no_grad()
     def rank(self, batch: QuestionBatch) -> Ranked:
