@@ -1,26 +1,27 @@
 """Write the user's own pictures and captions as shards."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
-import numpy as np
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from data_modules.annotations import Format, Split, put_into_split, read_annotations
-from data_modules.decode import Pixels, decode
 from data_modules.formats.group import Group
-from data_modules.headers import read_header
 from data_modules.identifiers import check_ids
-from data_modules.image import on_white
-from data_modules.ledger import Ledger, ledgers
+from data_modules.ledger import Ledger, as_line, ledgers
 from data_modules.parallel import in_processes
 from data_modules.plan import Recipe, ShardJob, Splits, fingerprint, shard_jobs, shuffled_splits
-from data_modules.reasons import BadSample, Mend
+from data_modules.reasons import BadSample
 from data_modules.shards import INDEX
-from data_modules.write import EXTENSIONS, Pair, Shard, write_index, write_shard
+from data_modules.shrink import shrink
+from data_modules.write import Pair, Shard, write_index, write_shard
 from softmask.errors import InputError
 from softmask.parts import parse_part
+
+LEFT_OUT = "left_out.jsonl"
+"""Beside the index: a line for each sample that is not there."""
 
 
 def write_pairs(
@@ -40,6 +41,7 @@ def write_pairs(
     strip_prefix: str = "",
     workers: int = 0,
     part: str = "1/1",
+    skip_bad: bool = False,
 ) -> None:
     """Write pictures with captions as shards: a folder for each split, shuffled.
 
@@ -68,12 +70,15 @@ def write_pairs(
         workers: processes; 0 does all in this one.
         part: "2/4" writes every fourth shard, from the second on. Run all four with the same
             arguments on one output; the last to end joins them.
+        skip_bad: leave out pictures that cannot be decoded, counted and listed in left_out.jsonl
+            beside the index; all others keep their keys and their order. A job that such a picture
+            stopped goes on with it. What keeps its bytes by a short_side of 0 is not decoded.
 
     Raises:
         InputError: if the captions, a picture or an option cannot be used, ids of samples to
             evaluate come twice, or the output holds another data set or one begun otherwise.
     """
-    recipe, chosen = _recipe(images, short_side, quality), parse_part(part)
+    recipe, chosen = _recipe(images, short_side, quality, skip_bad), parse_part(part)
     groups = read_annotations(captions or images, format)
     put_into_split(groups, split)
     notes = {"credit": credit, "license": license}
@@ -102,69 +107,13 @@ def write_pairs(
     _join(jobs, splits, ledger, {name: note for name, note in notes.items() if note})
 
 
-def _recipe(images: Path, short_side: int, quality: int) -> Recipe:
+def _recipe(images: Path, short_side: int, quality: int, skip_bad: bool) -> Recipe:
     if not 1 <= quality <= 100 or short_side < 0:
         raise InputError(
             f"quality is {quality} and short_side {short_side}: give a quality from 1 to 100 and a "
             "side of 0 or more pixels."
         )
-    return Recipe(images, short_side, quality)
-
-
-def shrink(data: bytes, short_side: int, quality: int, name: str) -> tuple[bytes, str]:
-    """Encode a picture anew as JPEG if its shorter side is larger than short_side.
-
-    Args:
-        data: the file's bytes.
-        short_side: pixels; 0 keeps the bytes.
-        quality: of the JPEG.
-        name: of the file.
-
-    Returns:
-        The bytes and their extension.
-
-    Raises:
-        InputError: if it is no picture.
-    """
-    extension = Path(name).suffix.lower().lstrip(".")
-    if extension in EXTENSIONS and short_side == 0:
-        return data, extension
-    flags = cv2.IMREAD_COLOR if extension in ("jpg", "jpeg") else cv2.IMREAD_UNCHANGED
-    try:
-        pixels = cv2.imdecode(np.frombuffer(data, np.uint8), flags) if data else None
-    except cv2.error:  # more pixels than OpenCV allows
-        pixels = None
-    if pixels is None:
-        raise InputError(f"The picture {name!r} cannot be decoded: replace it or remove its rows.")
-    shortest = min(pixels.shape[:2])
-    opaque = pixels.ndim == 2 or pixels.shape[2] == 3
-    if extension in EXTENSIONS and shortest <= short_side and opaque:
-        return data, extension
-    if flags == cv2.IMREAD_UNCHANGED and _is_turned(data):  # which that flag leaves as it is stored
-        pixels = _upright(data, name)
-    small = _resize(on_white(pixels), short_side) if 0 < short_side < shortest else on_white(pixels)
-    return cv2.imencode(".jpg", small, [cv2.IMWRITE_JPEG_QUALITY, quality])[1].tobytes(), "jpg"
-
-
-def _is_turned(data: bytes) -> bool:
-    try:
-        return Mend.ROTATED in read_header(data).mends
-    except BadSample:  # OpenCV reads more kinds of files
-        return False
-
-
-def _upright(data: bytes, name: str) -> Pixels:
-    """Decode as training does, but to BGR.
-
-    Raises:
-        InputError: if training could not.
-    """
-    try:
-        return np.asarray(cv2.cvtColor(decode(data), cv2.COLOR_RGB2BGR), np.uint8)
-    except BadSample as bad:
-        raise InputError(
-            f"The picture {name!r} is to be turned and {bad.detail}: replace it or remove its rows."
-        ) from bad
+    return Recipe(images, short_side, quality, skip_bad)
 
 
 def write_job(job: ShardJob) -> tuple[str, Shard]:
@@ -177,33 +126,52 @@ def write_job(job: ShardJob) -> tuple[str, Shard]:
         The shard's path in the output and its line of the index.
 
     Raises:
-        InputError: if a picture cannot be used.
+        InputError: if a picture cannot be used, and such are not to be left out.
     """
     job.folder.mkdir(parents=True, exist_ok=True)
-    return job.key, write_shard(_pairs(job), job.folder, job.name)
+    left_out: dict[str, str] = {}
+    shard = write_shard(_pairs(job, left_out), job.folder, job.name)
+    if not shard.count:
+        (job.folder / job.name).unlink()  # an empty shard is none
+    return job.key, replace(shard, left_out=left_out)
 
 
-def _resize(pixels: Pixels, short_side: int) -> Pixels:
-    height, width = pixels.shape[:2]
-    scale = short_side / min(height, width)
-    target = (max(short_side, round(width * scale)), max(short_side, round(height * scale)))
-    return np.asarray(cv2.resize(pixels, target, interpolation=cv2.INTER_AREA), np.uint8)
-
-
-def _pairs(job: ShardJob) -> Iterator[Pair]:
-    recipe = job.recipe
+def _pairs(job: ShardJob, left_out: dict[str, str]) -> Iterator[Pair]:
+    """Make the pairs of a job, and note in `left_out` why a key has none."""
     for key, group in job.pairs:
-        stored = _read(group, group.image, recipe.images)
-        data, extension = shrink(stored, recipe.short_side, recipe.quality, group.image)
-        image_id = group.image if group.image_id is None else group.image_id
-        meta = {**group.meta, "image": group.image, "image_id": image_id}
-        if group.second is None:
-            yield Pair(key, data, extension, group.captions, meta)
-            continue
-        meta["second_image"] = group.second
-        stored = _read(group, group.second, recipe.images)
-        second = shrink(stored, recipe.short_side, recipe.quality, group.second)
-        yield Pair(key, data, extension, group.captions, meta, *second)
+        try:
+            yield _pair(key, group, job.recipe)
+        except BadSample as bad:
+            if not job.recipe.skip_bad:
+                raise InputError(
+                    f"The picture {bad.detail}: replace it and give the same command again, which "
+                    "continues, or leave out all such pictures by adding --skip_bad true to it."
+                ) from bad
+            left_out[key] = bad.detail
+
+
+def _pair(key: str, group: Group, recipe: Recipe) -> Pair:
+    """Read and shrink what a group names.
+
+    Raises:
+        BadSample: if a picture cannot be stored; its detail begins with the name.
+    """
+    data, extension = _stored(group, group.image, recipe)
+    image_id = group.image if group.image_id is None else group.image_id
+    meta = {**group.meta, "image": group.image, "image_id": image_id}
+    if group.second is None:
+        return Pair(key, data, extension, group.captions, meta)
+    meta["second_image"] = group.second
+    second = _stored(group, group.second, recipe)
+    return Pair(key, data, extension, group.captions, meta, *second)
+
+
+def _stored(group: Group, name: str, recipe: Recipe) -> tuple[bytes, str]:
+    data = _read(group, name, recipe.images)
+    try:
+        return shrink(data, recipe.short_side, recipe.quality, name)
+    except BadSample as bad:
+        raise BadSample(bad.reason, f"{name!r} {bad.detail}") from bad
 
 
 def _read(group: Group, name: str, images: Path) -> bytes:
@@ -215,7 +183,8 @@ def _read(group: Group, name: str, images: Path) -> bytes:
             return data.read(group.stored.size)
     except OSError as error:
         raise InputError(
-            f"The picture {name!r} cannot be read ({error}): replace it or remove its rows."
+            f"The picture {name!r} cannot be read ({error}): mend that and give the same command "
+            "again, which continues."
         ) from error
 
 
@@ -247,17 +216,24 @@ def _check_place(splits: Splits, output: Path) -> None:
 
 
 def _write(jobs: Sequence[ShardJob], ledger: Ledger, workers: int) -> None:
-    left = [job for job in jobs if not _is_whole(job, ledger.shards)]
+    left = [job for job in jobs if not _is_done(job, ledger.shards)]
     total, to_do = (sum(len(job.pairs) for job in some) for some in (jobs, left))
     with tqdm(desc=str(ledger.folder), total=total, initial=total - to_do, unit="pair") as bar:
         for key, shard in in_processes(write_job, left, workers):
             ledger.add(key, shard)
-            bar.update(shard.count)
+            bar.update(shard.count + len(shard.left_out))
+
+
+def _is_done(job: ShardJob, noted: Mapping[str, Shard]) -> bool:
+    # Without the switch nothing may be missing, whatever was begun with it.
+    return _is_whole(job, noted) and (job.recipe.skip_bad or not noted[job.key].left_out)
 
 
 def _is_whole(job: ShardJob, noted: Mapping[str, Shard]) -> bool:
     shard, file = noted.get(job.key), job.folder / job.name
-    return shard is not None and file.is_file() and file.stat().st_size == shard.bytes
+    if shard is None or not shard.count:
+        return shard is not None
+    return file.is_file() and file.stat().st_size == shard.bytes
 
 
 def _join(
@@ -278,11 +254,34 @@ def _join(
             "writes the index."
         )
         return
-    for split, members in splits.items():
+    for split in splits:
         folder = ledger.folder / split
-        write_index([written[job.key] for job in jobs if job.folder == folder], folder, notes)
-        for partial in folder.glob(".*.tar.*.partial"):  # of killed processes
-            partial.unlink(missing_ok=True)
-        texts = sum(len(member.captions) for member in members)
-        print(f"{split}: {len(members)} pictures, {texts} captions")
+        _end_split([job for job in jobs if job.folder == folder], written, folder, notes)
     ledger.delete()
+
+
+def _end_split(
+    jobs: Sequence[ShardJob],
+    written: Mapping[str, Shard],
+    folder: Path,
+    notes: Mapping[str, object],
+) -> None:
+    """Write a split's index, and the list of what is left out."""
+    pairs = {key: group for job in jobs for key, group in job.pairs}
+    left_out = {key: why for job in jobs for key, why in written[job.key].left_out.items()}
+    shards = [shard for job in jobs if (shard := written[job.key]).count]
+    if not shards:
+        raise InputError(
+            f"Nothing is left of {folder}, the first picture {next(iter(left_out.values()))}: "
+            f"give other pictures, and delete {folder.parent} to begin anew."
+        )
+    if left_out:
+        rows = ({"key": key, "image": pairs[key].image, "why": left_out[key]} for key in left_out)
+        (folder / LEFT_OUT).write_text("".join(map(as_line, rows)), encoding="utf-8")
+        notes = {**notes, "left_out": len(left_out)}
+    write_index(shards, folder, notes)
+    for partial in folder.glob(".*.tar.*.partial"):  # of killed processes
+        partial.unlink(missing_ok=True)
+    texts = sum(len(group.captions) for key, group in pairs.items() if key not in left_out)
+    told = f"; left out: {len(left_out)}, see {folder / LEFT_OUT}" if left_out else ""
+    print(f"{folder.name}: {len(pairs) - len(left_out)} pictures, {texts} captions{told}")

@@ -19,6 +19,7 @@ class Recipe:
     images: Path
     short_side: int
     quality: int
+    skip_bad: bool = False  # leave out what cannot be stored
 
 
 @dataclass(frozen=True)

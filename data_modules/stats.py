@@ -13,11 +13,11 @@ from tqdm import tqdm  # type: ignore[import-untyped]
 from data_modules.contents import IMAGES, captions, sides
 from data_modules.decode import Pixels, decode
 from data_modules.page import Picture, page
-from data_modules.pairs import shrink
 from data_modules.parallel import in_processes
 from data_modules.progress import Progress
 from data_modules.reasons import BadSample
 from data_modules.shards import Sample, ShardSet
+from data_modules.shrink import shrink
 from data_modules.tally import Tally, TallyJob, tally_job
 from softmask.errors import InputError
 from softmask.tokenizer import load_tokenizer
@@ -194,7 +194,7 @@ def _thumbnail(sample: Sample) -> tuple[bytes, str]:
             if column in sample.columns:
                 return shrink(sample.columns[column], THUMBNAIL, 80, f"a.{column}")
         both = [_as_high_as_a_thumbnail(decode(side)) for side in sides(sample)]
-    except (BadSample, InputError):
+    except BadSample:
         return b"", ""
     beside = cv2.cvtColor(np.hstack(both), cv2.COLOR_RGB2BGR)
     return cv2.imencode(".jpg", beside, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes(), "jpg"

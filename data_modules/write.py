@@ -8,7 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from typing import NamedTuple
@@ -44,6 +44,8 @@ class Shard:
     count: int
     bytes: int
     sha256: str = ""
+    left_out: dict[str, str] = field(default_factory=dict)
+    """Keys of samples that are not in it, and why: for whoever writes it, not for the index."""
 
 
 def write_shards(
@@ -197,4 +199,6 @@ def _hash_all(shards: Iterable[Shard]) -> str:
 
 
 def _line(shard: Shard) -> dict[str, object]:
-    return {name: value for name, value in asdict(shard).items() if value != ""}
+    said = {name: value for name, value in asdict(shard).items() if value != ""}
+    del said["left_out"]
+    return said

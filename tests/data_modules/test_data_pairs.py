@@ -1,20 +1,16 @@
 import csv
 import json
 import random
-from functools import partial
 
 import cv2
-import numpy as np
 import pytest
 from fake import draw
-from zoo_pictures import ALPHA, ON_WHITE, PICTURE, TURNS, turned
 
-from data_modules import annotations, pairs
+from data_modules import annotations
 from data_modules.annotations import read_annotations, split_groups
 from data_modules.commands import main
-from data_modules.decode import decode
 from data_modules.formats.group import Group
-from data_modules.pairs import shrink, write_pairs
+from data_modules.pairs import write_pairs
 from data_modules.shards import ShardSet
 from softmask.errors import InputError
 
@@ -190,68 +186,6 @@ def test_no_split_is_all_training(tmp_path):
     assert {k: len(v) for k, v in split_groups(groups, 0, 0, random.Random(0)).items()} == {
         "train": 2
     }
-
-
-def encoded(pixels, extension=".png"):
-    return cv2.imencode(extension, pixels)[1].tobytes()
-
-
-def test_shrink():
-    large = draw("red", "circle", "left", "blue", 100)[:50]
-    data, extension = shrink(encoded(large), 20, 90, "a.PNG")
-    assert extension == "jpg"
-    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == (20, 40, 3)
-    for side in (0, 50, 60):
-        assert shrink(encoded(large), side, 90, "a.PNG") == (encoded(large), "png")
-    data, extension = shrink(encoded(large, ".bmp"), 0, 90, "a.bmp")
-    assert extension == "jpg"
-    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).shape == large.shape
-    low, _ = shrink(encoded(large), 20, 10, "a.png")
-    high, _ = shrink(encoded(large), 20, 95, "a.png")
-    assert len(low) < len(high)
-
-
-def test_transparent_pictures_come_on_white():
-    clear = np.zeros((10, 10, 4), np.uint8)
-    data, extension = shrink(encoded(clear), 20, 90, "a.png")
-    assert extension == "jpg"
-    assert cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR).min() >= 250
-
-
-@pytest.mark.parametrize("orientation", TURNS)
-@pytest.mark.parametrize(
-    ("kind", "name"),
-    [("PNG", "a.png"), ("WEBP", "a.webp"), ("JPEG", "a.png"), ("JPEG", "a.jpg"), ("PNG", "a.jpg")],
-)
-def test_pictures_that_exif_turns_are_stored_upright(kind, name, orientation):
-    options = {"lossless": True} if kind == "WEBP" else {}
-    data = turned(kind, orientation, **options)
-    shrunken, extension = shrink(data, 12, 95, name)
-    assert extension == "jpg"
-    shown = TURNS[orientation](PICTURE)
-    expected = cv2.resize(np.ascontiguousarray(shown), (12, 12), interpolation=cv2.INTER_AREA)
-    assert np.abs(decode(shrunken).astype(int) - expected).mean() < 6
-    kept, _ = shrink(data, 24, 95, name)
-    assert np.abs(decode(kept).astype(int) - shown).mean() < 3
-
-
-def test_a_transparent_picture_that_exif_turns():
-    data = turned("PNG", 6, pixels=np.dstack([PICTURE, ALPHA]))
-    stored, extension = shrink(data, 0, 95, "a.bmp")
-    assert extension == "jpg"
-    assert np.abs(decode(stored).astype(int) - TURNS[6](ON_WHITE)).mean() < 3
-
-
-def test_a_turned_picture_that_training_could_not_read(monkeypatch):
-    monkeypatch.setattr(pairs, "decode", partial(decode, max_pixels=100))
-    with pytest.raises(InputError, match=r"'a\.png' is to be turned and has 24 x 24 pixels"):
-        shrink(turned("PNG", 6), 12, 95, "a.png")
-
-
-@pytest.mark.parametrize("data", [b"", b"text"])
-def test_broken_picture(data):
-    with pytest.raises(InputError, match=r"'a\.png' cannot be decoded"):
-        shrink(data, 20, 90, "a.png")
 
 
 @pytest.mark.parametrize(
