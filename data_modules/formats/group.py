@@ -90,6 +90,12 @@ def check_captions(captions: object, place: str) -> list[str]:
     Raises:
         InputError: if they are no list of texts, or one is empty.
     """
+    given = captions if isinstance(captions, list) else [captions]
+    if odd := [each for each in given if each is not None and not isinstance(each, str)]:
+        raise InputError(
+            f"{place} has the caption {odd[0]!r:.80} of the type {type(odd[0]).__name__}: give a "
+            "text, or remove the row."
+        )
     if not isinstance(captions, list) or not captions or not all(map(is_text, captions)):
         raise InputError(f"{place} has an empty caption: fill it in or remove the row.")
     return list(captions)

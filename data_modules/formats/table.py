@@ -1,11 +1,14 @@
-"""Tables with the columns image and caption (or captions, a list), and maybe split."""
+"""Tables with the columns image and caption, where JSON may have a list, and maybe split.
+
+Lists may be called captions as well.
+"""
 
 import csv
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from data_modules.formats.group import Group, Rows, check_captions
+from data_modules.formats.group import Group, Rows, check_captions, is_text
 from softmask.errors import InputError
 
 USED = ("image", "caption", "captions", "split")
@@ -88,7 +91,7 @@ def _group(row: object, place: str) -> Group:
             f"The image of {place[0].lower()}{place[1:]} is a {type(image).__name__}: give a file "
             "name, and the pictures as files."
         )
-    captions = check_captions(row.get("captions") or [row.get("caption")], place)
+    captions = _captions(row, place)
     # CSV rows that end in commas or are too short have a column without name or value.
     meta = {
         name: _storable(value, name, place)
@@ -96,6 +99,17 @@ def _group(row: object, place: str) -> Group:
         if name not in USED and name and value not in (None, "")
     }
     return Group(str(image), captions, str(split) if split else None, meta)
+
+
+def _captions(row: dict[str, object], place: str) -> list[str]:
+    several = row.get("captions")
+    if is_text(several):
+        raise InputError(
+            f"{place} has the text {several!r:.80} in the column captions, which takes lists of "
+            "texts: call the column caption, and give several captions in rows of their own."
+        )
+    found = several or row.get("caption")
+    return check_captions(found if isinstance(found, list) else [found], place)
 
 
 def _storable(value: object, name: str, place: str) -> object:

@@ -62,7 +62,7 @@ DEEP = "[" * 200_000
         (
             '{"images": [{"filename": "a", "split": "test", "sentences": [{"raw": 5}]}]}',
             "karpathy",
-            "The picture 1 of .* has an empty caption",
+            "The picture 1 of .* has the caption 5 of the type int",
         ),
         ('{"images": [{"filename": "a"}]}', "karpathy", "lacks 'sentences'"),
         ("[]", "karpathy", "no file of Karpathy's splits"),

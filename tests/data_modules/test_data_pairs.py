@@ -80,10 +80,12 @@ def test_same_seed_same_files(images, tmp_path):
 
 def test_jsonl_with_lists(tmp_path):
     file = tmp_path / "c.jsonl"
-    file.write_text('{"image": "a", "captions": ["x", "y"]}\n\n{"image": "b", "caption": "z"}\n')
+    lists = '{"image": "a", "captions": ["x", "y"]}\n{"image": "c", "caption": ["v", "w"]}\n'
+    file.write_text(lists + '\n{"image": "b", "caption": "z"}\n')
     groups = read_annotations(file)
     assert [(g.image, g.captions, g.split) for g in groups] == [
         ("a", ["x", "y"], None),
+        ("c", ["v", "w"], None),
         ("b", ["z"], None),
     ]
 
@@ -204,7 +206,11 @@ def test_no_split_is_all_training(tmp_path):
         ("c.csv", "image,caption\na,b,,d\n", "^Row 2 of .* more fields than the header.* 'd': put"),
         ("c.csv", "image,caption,split\na,b,val\na,c,train\n", "Row 3 .*'a'.*one split"),
         ("c.jsonl", '{"image": "a", "captions": []}', "Row 1 of .* has an empty caption"),
-        ("c.jsonl", '{"image": "a", "captions": "x"}', "Row 1 of .* has an empty caption"),
+        ("c.jsonl", '{"image": "a", "captions": "x"}', "Row 1 of .* has the text 'x' in the column"),
+        ("c.csv", "image,captions\na,x\n", "Row 2 of .* 'x' in the column captions, .* call the"),
+        ("c.jsonl", '{"image": "a", "caption": []}', "Row 1 of .* has an empty caption"),
+        ("c.jsonl", '{"image": "a", "caption": 7}', "Row 1 of .* the caption 7 of the type int"),
+        ("c.jsonl", '{"image": "a", "caption": ["x", {}]}', r"the caption \{\} of the type dict"),
         ("c.jsonl", "[1]", "Row 1 of .* has no image"),
         ("c.jsonl", "{", r"c\.jsonl cannot be read"),
     ],
