@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from data_modules.contents import captions, meta
+from data_modules.contents import meta, task_text
 from data_modules.shards import ShardSet
 
 Labelled = tuple[str, str]
@@ -45,7 +45,7 @@ def read(folder: Path, label: Callable[[Mapping[str, Any]], str]) -> list[Labell
     """Texts and labels of a data set."""
     shards = ShardSet(str(folder))
     samples = (shards.read(position) for position in range(len(shards)))
-    return [(captions(sample)[0], label(meta(sample))) for sample in samples]
+    return [(task_text(sample), label(meta(sample))) for sample in samples]
 
 
 def blind(train: Iterable[Labelled], test: Sequence[Labelled]) -> float:

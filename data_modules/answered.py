@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 import torch
 
 from data_modules.batches import Maker
-from data_modules.contents import captions, encoded, meta
+from data_modules.contents import encoded, meta, task_text
 from data_modules.pictured import Reader
 from data_modules.reasons import BadSample, Reason
 from data_modules.shards import Sample
@@ -87,7 +87,7 @@ class MakeQuestions(Maker):
         Raises:
             BadSample: if its picture, its question or its notes cannot be used.
         """
-        text = captions(sample)[0]
+        text = task_text(sample)
         number = question_number(notes, sample.position)
         return QuestionItem(
             self.reader.picture(encoded(sample), sample, epoch),

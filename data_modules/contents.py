@@ -117,6 +117,19 @@ def captions(sample: Sample) -> list[str]:
     return _captions(sample, meta(sample))
 
 
+def task_text(sample: Sample) -> str:
+    """Give the text a task is about, a question or a statement: the txt, else the first caption.
+
+    Tars from elsewhere may have their picture's captions in the json beside it.
+
+    Raises:
+        BadSample: if there is none, it is empty, or it cannot be read.
+    """
+    if "txt" not in sample.columns:
+        return captions(sample)[0]
+    return _kept([_text(sample)])[0]
+
+
 def meta(sample: Sample) -> dict[str, object]:
     """Give a sample's json, empty if it has none.
 
@@ -141,6 +154,10 @@ def _captions(sample: Sample, notes: dict[str, object]) -> list[str]:
     found = notes.get("captions")
     if not (isinstance(found, list) and found and all(isinstance(text, str) for text in found)):
         found = [_text(sample)]
+    return _kept(found)
+
+
+def _kept(found: list[str]) -> list[str]:
     kept = [text for text in found if text.strip()]
     if not kept:
         raise BadSample(Reason.EMPTY_CAPTION, "has an empty caption")

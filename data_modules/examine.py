@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from data_modules.contents import MAX_CAPTION, captions, meta, pictures, sides
+from data_modules.contents import MAX_CAPTION, captions, meta, pictures, sides, task_text
 from data_modules.decode import decode
 from data_modules.fields import Fields, check_fields, fields_of
 from data_modules.headers import read_header
@@ -220,7 +220,9 @@ class _Look:
     def _read(self, sample: Sample, notes: Mapping[str, object]) -> tuple[set[Mend], Sequence[str]]:
         """Give what is mended, and which fields of tasks were read."""
         found = sides(sample) if self.fields.two_pictures else pictures(sample)
-        texts = captions(sample)
+        told = self.fields
+        asked = told.two_pictures or told.answers or told.label
+        texts = [task_text(sample)] if asked else captions(sample)
         shapes = [decode(picture, self.max_pixels).shape for picture in found]
         mends = {mend for picture in found for mend in read_header(picture).mends}
         read = check_fields(notes, (shapes[0][1], shapes[0][0]), self.fields)

@@ -23,6 +23,7 @@ from data_modules.sheet import Sheet
 from data_modules.store import StoreOptions
 from data_modules.text import Encoded, Ids, TextOptions
 from softmask.batch import GroundingBatch, WordBatch
+from softmask.errors import InputError
 
 WHOLE = Distortion(crop_scale=(1.0, 1.0), jitter_prob=0, gray_prob=0, blur_prob=0)
 """ALBEF's augmentation of grounding: the whole picture, flip, RandAugment(2, 7)."""
@@ -57,7 +58,8 @@ class GroundingData(PicturedData):
         text: how texts are tokenised, and which words become soft masks; nothing is masked.
         distortion: how training pictures are distorted.
         flip_sides: let pictures be mirrored whose text says left or right, as ALBEF does: RefCOCO+
-            was collected without such words.
+            was collected without such words. False goes with no distortion.pipeline, which alone
+            decides what it mirrors.
         map_words: whose maps together are the expression's: "all" tokens, as ALBEF, "words"
             without [CLS], "content" words without stop words (all words if there is no other), or
             of these the "head", what is named first: of "the red cat under the tree" the words red
@@ -66,6 +68,9 @@ class GroundingData(PicturedData):
         max_pixels: larger pictures are not decoded but dropped.
         store: how shards of addresses are fetched and kept.
         max_drop_rate: share of bad training samples that others replace before the run stops.
+
+    Raises:
+        InputError: if flip_sides is false beside a pipeline.
     """
 
     def __init__(
@@ -107,6 +112,12 @@ class GroundingData(PicturedData):
             store=store,
             max_drop_rate=max_drop_rate,
         )
+        if distortion.pipeline and not flip_sides:
+            raise InputError(
+                f"flip_sides is false, and distortion.pipeline {distortion.pipeline!r} may mirror "
+                "pictures all the same: take flips out of the pipeline and set flip_sides to true, "
+                "or leave the pipeline out."
+            )
         self.flip_sides, self.map_words = flip_sides, map_words
 
     @property

@@ -53,7 +53,7 @@ class Distortion:
         rand_prob: probability that a draw is applied.
         fill: gray that turns and shifts bring in, 0 to 255.
         pipeline: file of an albumentations pipeline (`albumentations.save`) that replaces all of
-            these.
+            these, flip included: where captions tell left from right, it must not mirror.
     """
 
     crop_scale: tuple[float, float] = (0.2, 1.0)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import torch
 
 from data_modules.batches import Maker
-from data_modules.contents import captions, encoded, meta
+from data_modules.contents import encoded, meta, task_text
 from data_modules.identifiers import identifier_of
 from data_modules.pictured import Reader
 from data_modules.reasons import BadSample, Reason
@@ -80,7 +80,7 @@ class MakeLabelled(Maker):
         identifier = identifier_of(notes)
         return LabelledItem(
             picture,
-            self.reader.tokens(captions(sample)[0]),
+            self.reader.tokens(task_text(sample)),
             label_of(notes, self.classes, required=self.required),
             sample.position,
             sample.key,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import torch
 
 from data_modules.batches import Maker
-from data_modules.contents import LEFT, RIGHT, captions, meta, sides
+from data_modules.contents import LEFT, RIGHT, meta, sides, task_text
 from data_modules.labelled import LabelledItem, MakeLabelled
 from data_modules.pictured import PicturedData, Reader
 from data_modules.seeds import hash63
@@ -58,7 +58,7 @@ class MakeTwoImages(Maker):
             self.reader.picture(data, sample, epoch, side)
             for data, side in zip(sides(sample), (LEFT, RIGHT), strict=True)
         )
-        sentence = meta(sample).get("sentence_id", captions(sample)[0])
+        sentence = meta(sample).get("sentence_id", task_text(sample))
         return TwoImageItem(self.labels.labelled(sample, left), right, hash63(str(sentence)))
 
     def batch(self, items: Sequence[TwoImageItem], epoch: int) -> TwoImageBatch:

@@ -10,6 +10,7 @@ import training
 from corpora import entailments, questions, statements
 from fake import fake_pairs
 from refer import grounded_pairs
+from schemas import write_tar
 
 from data_modules import EntailmentData, GroundingData, Nlvr2Data, VqaData
 from data_modules.fields import Fields, fields_of
@@ -142,6 +143,20 @@ def test_good_samples_are_good_and_what_was_read_is_said(tmp_path, task):
     assert (ended.code, report["good"], report["fields"]) == (0, COUNT, READ[task])
     shown = ", ".join(f"{name} {COUNT}" for name in sorted(READ[task]))
     assert f"good as tasks read them: {shown}\n" in ended.out
+
+
+def test_a_question_is_read_though_the_picture_has_captions(tmp_path):
+    pairs = [pair._replace(captions=["what?", "a street"]) for pair in questions(4)]
+    write_shards(pairs, tmp_path / "good")
+    samples = [columns(pair) for pair in pairs]
+    samples[2]["txt"] = b"\xff"
+    members = [
+        (f"{at}.{name}", data) for at, one in enumerate(samples) for name, data in one.items()
+    ]
+    (tmp_path / "bad").mkdir()
+    write_tar(tmp_path / "bad/0.tar", dict(members))
+    assert counts(checked(tmp_path / "good")[0]) == {}
+    assert counts(checked(tmp_path / "bad")[0]) == {"bad_utf8": 1}
 
 
 def test_a_second_picture_that_is_missing_is_told(tmp_path):

@@ -76,6 +76,15 @@ def test_a_batch_of_two_images(makers):
     assert [a == b for a, b in pairwise(sentences)] == [True, False, True, False, True]
 
 
+def test_captions_of_the_picture_are_not_the_text(makers):
+    for maker, given in zip(makers, (ENTAILMENTS, STATEMENTS), strict=True):
+        given = [noted(sample, sentence_id=None) for sample in given]
+        captioned = [noted(sample, captions=["a street", "a road"]) for sample in given]
+        plain, batch = maker(given, 0), maker(captioned, 0)
+        for name in {"input_ids", "sentence_id"} & plain.keys():
+            assert batch[name].equal(plain[name])
+
+
 @pytest.mark.parametrize("truth", [True, "True", "true"])
 def test_truth_is_told_in_any_spelling(makers, truth):
     wrong = {True: False, "True": "False", "true": "false"}[truth]

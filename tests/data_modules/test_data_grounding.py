@@ -131,6 +131,15 @@ def test_pictures_of_sides_keep_their_sides_when_told(flip_sides):
     assert [not f for f in flipped] == kept
 
 
+def test_a_pipeline_beside_kept_sides_is_refused():
+    own = Distortion(pipeline="own.yaml")
+    with pytest.raises(
+        InputError, match=r"flip_sides is false, .*'own\.yaml' may mirror .* to true"
+    ):
+        GroundingData(distortion=own, flip_sides=False)
+    GroundingData(distortion=own)
+
+
 @pytest.mark.parametrize(
     ("notes", "words"),
     [

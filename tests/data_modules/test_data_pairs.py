@@ -206,7 +206,11 @@ def test_no_split_is_all_training(tmp_path):
         ("c.csv", "image,caption\na,b,,d\n", "^Row 2 of .* more fields than the header.* 'd': put"),
         ("c.csv", "image,caption,split\na,b,val\na,c,train\n", "Row 3 .*'a'.*one split"),
         ("c.jsonl", '{"image": "a", "captions": []}', "Row 1 of .* has an empty caption"),
-        ("c.jsonl", '{"image": "a", "captions": "x"}', "Row 1 of .* has the text 'x' in the column"),
+        (
+            "c.jsonl",
+            '{"image": "a", "captions": "x"}',
+            "Row 1 of .* has the text 'x' in the column",
+        ),
         ("c.csv", "image,captions\na,x\n", "Row 2 of .* 'x' in the column captions, .* call the"),
         ("c.jsonl", '{"image": "a", "caption": []}', "Row 1 of .* has an empty caption"),
         ("c.jsonl", '{"image": "a", "caption": 7}', "Row 1 of .* the caption 7 of the type int"),

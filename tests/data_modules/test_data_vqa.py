@@ -104,6 +104,18 @@ def test_bad_samples_of_training(change, reason, detail):
     assert found.value.reason == reason
 
 
+def test_captions_of_the_picture_are_no_question():
+    captioned = [asking.noted(sample, captions=["a street", "a road"]) for sample in SAMPLES]
+    made = asking.data().make_evaluation()
+    assert made(captioned, 0)["question"] == made(SAMPLES, 0)["question"]
+    (only, *_) = captioned
+    del (without := dict(only.columns))["txt"]
+    assert made([only._replace(columns=without)], 0)["question"] == ["a street"]
+    empty = only._replace(columns={**only.columns, "txt": b" "})
+    with pytest.raises(BadSample, match="empty caption"):
+        made.item(empty, 0)
+
+
 def test_a_question_without_id_is_known_by_its_place():
     batch = asking.data().make_evaluation()([asking.noted(s, question_id=None) for s in SAMPLES], 0)
     assert batch["question_id"].tolist() == [0, 1, 2, 3]
