@@ -12,6 +12,7 @@ import torch
 from data_modules.batches import Maker
 from data_modules.captioned import MakePairs
 from data_modules.contents import captions, encoded, meta
+from data_modules.identifiers import first_name
 from data_modules.image import Distort
 from data_modules.pictured import PicturedData, Reader
 from data_modules.shards import Sample
@@ -26,7 +27,7 @@ class CaptionData(PicturedData):
     Training takes a picture's captions in turn, as `RetrievalData` does, and ends them with [SEP]
     whatever `text.sep` says. In evaluation a picture may have no caption: there is nothing to score
     then. Results name a picture by the "coco_id" of its json, else by its "image_id", else by its
-    key. See `PicturedData` for the settings.
+    key; null and "" are no ids. See `PicturedData` for the settings.
     """
 
     def make_train(self) -> MakePairs:
@@ -67,7 +68,7 @@ class MakeCaptions(Maker):
         return CaptionItem(
             self.reader.picture(encoded(sample), sample, epoch),
             captions(sample) if told else [],
-            str(notes.get("coco_id", notes.get("image_id", sample.key))),
+            first_name(notes, "coco_id", "image_id") or sample.key,
             sample.position,
             sample.key,
         )

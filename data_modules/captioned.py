@@ -8,6 +8,7 @@ import torch
 from data_modules.batches import Maker
 from data_modules.collate import PairItem, PairText, pair_batch
 from data_modules.contents import Contents, contents
+from data_modules.identifiers import first_name
 from data_modules.pictured import Reader
 from data_modules.seeds import hash63, sample_seed
 from data_modules.shards import Sample
@@ -140,7 +141,11 @@ def tokenise(caption: str, reader: Reader) -> tuple[str, Encoded]:
 
 
 def image_id(found: Contents, sample: Sample) -> int:
-    """Number a picture: equal for pictures of one "image_id"; without, each is another one."""
+    """Number a picture: equal for pictures of one source and one "image_id".
+
+    Without, each is another one.
+    """
     # Tars of others may use a key once in every shard, and lie here or elsewhere: places tell.
-    name = found.meta.get("image_id", f"{sample.position}/{sample.key}")
-    return hash63(str(name))
+    name = first_name(found.meta, "image_id") or f"{sample.position}/{sample.key}"
+    # Many folders have a 00001.jpg. The first source keeps the numbers that it has alone.
+    return hash63(f"{sample.source}/source/{name}" if sample.source else name)

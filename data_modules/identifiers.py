@@ -33,8 +33,18 @@ def identifier_of(notes: Mapping[str, object]) -> str | None:
     Args:
         notes: the sample's json.
     """
-    said = notes.get("identifier")
-    return None if said in (None, "") else str(said)
+    return first_name(notes, "identifier")
+
+
+def first_name(notes: Mapping[str, object], *columns: str) -> str | None:
+    """Give the first of a json's names that is one: null and "" are none, 0 is.
+
+    Args:
+        notes: the sample's json.
+        columns: where to look, in this order.
+    """
+    found = (notes.get(column) for column in columns)
+    return next((str(name) for name in found if name not in (None, "")), None)
 
 
 def _number(notes: Mapping[str, object], name: str) -> int | str | None:

@@ -41,6 +41,8 @@ class Sample(NamedTuple):
     columns: dict[str, bytes]
     turn: int = 0
     """How often the sample came before in this epoch; a mixture may repeat it."""
+    source: int = 0
+    """Of several training sources the one it comes from, by its place in their list."""
 
     @property
     def draws(self) -> str:
@@ -73,6 +75,7 @@ class ShardSet:
         self._places = [place for listed in found for place in listed.places]
         self._names = [name_of(place) for place in self._places]
         self.sources = tuple(listed.counts or self._count(listed.places) for listed in found)
+        self._owners = [owner for owner, own in enumerate(self.sources) for _ in own]
         self.path = ", ".join(shown(source.path) for source in sources)
         self.weights = tuple(source.weight for source in sources)
         self.counts = tuple(count for counts in self.sources for count in counts)
@@ -110,7 +113,7 @@ class ShardSet:
         number = bisect_right(self._ends, position)
         shard = self._shard(number)
         key, columns = shard.read(position - self._ends[number] + self.counts[number])
-        return Sample(position, self._names[number], key, columns, turn)
+        return Sample(position, self._names[number], key, columns, turn, self._owners[number])
 
     def _shard(self, number: int) -> TarShard:
         held = self._open.pop(number, None) or self._load(number)

@@ -7,11 +7,14 @@ import numpy as np
 import program
 import pytest
 import yaml
-from fake import write_fake_pairs
+from fake import fake_pairs, write_fake_pairs
 
+from data_modules import PretrainData
 from data_modules.mixture import MixedPlan, Source, weave
 from data_modules.order import TrainPlan
+from data_modules.seeds import hash63
 from data_modules.shards import ShardSet
+from data_modules.write import write_shards
 from softmask.errors import InputError
 
 
@@ -142,9 +145,10 @@ def test_a_set_of_several_paths_reads_them_in_their_order(tmp_path):
     assert both.sources == ((4, 1), (4, 2))
     for position in range(11):
         own = single[0].read(position) if position < 5 else single[1].read(position - 5)
-        assert both.read(position) == own._replace(position=position)
+        own = own._replace(position=position, source=int(position >= 5))
+        assert both.read(position) == own
         again = both.read(position + 2 * 11)
-        assert again == own._replace(position=position, turn=2)
+        assert again == own._replace(turn=2)
         assert again.draws != own.draws == own.key
 
 
@@ -166,6 +170,29 @@ def test_the_program_takes_a_mixture_and_a_store(corpus, tmp_path):
     ended = program.here([*program.arguments("fit", corpus, tmp_path), *wrong])
     assert ended.code in (1, 2)
     assert "store.timeout is 0" in ended.err
+
+
+def test_a_name_is_another_picture_in_another_source_and_null_is_no_name(tmp_path):
+    names = ["00001.jpg", 0, None, "", None, "00001.jpg"]
+    for folder, seed in (("a", 0), ("b", 1)):
+        pairs = [
+            pair._replace(meta={"image_id": name})
+            for pair, name in zip(fake_pairs(6, seed), names, strict=True)
+        ]
+        write_shards(pairs, tmp_path / folder, shard_size=4)
+
+    def ids(*folders):
+        sources = [Source(str(tmp_path / folder)) for folder in folders]
+        data = PretrainData(sources, image_size=16, batch_size=6 * len(sources), workers=0)
+        (batch,) = data.train_dataloader()
+        found = zip(batch["position"].tolist(), batch["image_id"].tolist(), strict=True)
+        return [number for _, number in sorted(found)]
+
+    assert ids("a")[:2] == [hash63("00001.jpg"), hash63("0")]
+    both = ids("a", "b")
+    assert both[:6] == ids("a")  # the first source keeps its numbers
+    assert both[0] == both[5] != both[6] == both[11]
+    assert len(set(both)) == 10
 
 
 def test_a_checkpoint_knows_its_mixture(tmp_path):

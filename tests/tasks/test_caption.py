@@ -62,15 +62,16 @@ def test_captions_end_with_sep_and_evaluation_keeps_all_of_them():
     last = ends["attention_mask"].sum(dim=1) - 1
     assert (ends["input_ids"].gather(1, last[:, None]) == task().end).all()
     assert last.tolist() == [4] * 4
-    pairs = list(fake_pairs(3, size=training.SIZE, captions=3))
+    pairs = list(fake_pairs(4, size=training.SIZE, captions=3))
     pairs[1] = pairs[1]._replace(meta={"coco_id": 391895, "image_id": "a.jpg"})
-    pairs[2] = pairs[2]._replace(meta={"image_id": "b.jpg"})
+    pairs[2] = pairs[2]._replace(meta={"coco_id": None, "image_id": "b.jpg"})
+    pairs[3] = pairs[3]._replace(meta={"coco_id": "", "image_id": None})
     given = samples(pairs)
     silent = {k: v for k, v in given[0].columns.items() if k not in ("txt", "json")}
     found = data().make_evaluation()([given[0]._replace(columns=silent), *given[1:]], 0)
-    assert found["references"] == [[], pairs[1].captions, pairs[2].captions]
-    assert found["image_name"] == [pairs[0].key, "391895", "b.jpg"]
-    assert found["position"].tolist() == [0, 1, 2]
+    assert found["references"] == [[], *(pair.captions for pair in pairs[1:])]
+    assert found["image_name"] == [pairs[0].key, "391895", "b.jpg", pairs[3].key]
+    assert found["position"].tolist() == [0, 1, 2, 3]
 
 
 def test_all_of_the_decoder_and_the_vit_learn_and_nothing_else():
