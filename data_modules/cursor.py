@@ -30,6 +30,10 @@ class Cursor:
         """Name the places that are left; fixed now, whatever is handed out meanwhile."""
         return zip(repeat(0 if self.same_epoch else self.epoch), range(self.step, self.stop))
 
+    def go_to(self, epoch: int, step: int) -> None:
+        """Go to a place; where epochs are shorter now, one that has its steps already is over."""
+        self.epoch, self.step = (epoch, step) if step < self.stop else (epoch + 1, 0)
+
     def advance(self) -> None:
         """Count a batch; after an epoch's last comes the next epoch's first."""
         self.step += 1

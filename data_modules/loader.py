@@ -120,7 +120,7 @@ class PairLoader(BatchLoader):
         return self.place()
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go to a saved place.
+        """Go to a saved place, or to the next epoch if epochs end before it now.
 
         Raises:
             InputError: if what gives places a meaning is not what was saved.
@@ -133,7 +133,8 @@ class PairLoader(BatchLoader):
                     f"{self._mend(name, found)}, or start anew from its weights "
                     f"(model.init_args.init_from)."
                 )
-        self._cursor.epoch, self._cursor.step = self.tally.start = state["epoch"], state["step"]
+        self.tally.start = state["epoch"], state["step"]
+        self._cursor.go_to(*self.tally.start)
 
     def _mend(self, name: str, saved: int) -> str:
         if name == "global_batch":

@@ -160,6 +160,16 @@ def test_limited_epochs_begin_anew_and_resume(whole, train, tmp_path, limit):
         assert [place[2:] for place in again.seen] == expected[step:]
 
 
+def test_shorter_epochs_go_on_with_the_next(whole, train, tmp_path):
+    """Lightning begins the epoch again; before, each of its epochs was an empty one."""
+    folder, seen = whole
+    resumed = fit(tmp_path, data(train), ckpt=folder / "step=8.ckpt", limit_train_batches=3)
+    assert [place[:2] for place in resumed.seen] == [(e, b) for e in (1, 2) for b in range(3)]
+    expected = seen[2 * STEPS : 2 * STEPS + 3]
+    assert [place[2:] for place in resumed.seen[:3]] == [place[2:] for place in expected]
+    assert len({str(place[2:]) for place in resumed.seen}) == 6
+
+
 def test_sanity_steps_and_limited_validation_start_at_the_front(train, val, tmp_path):
     options = {"num_sanity_val_steps": 1, "limit_val_batches": 1, "max_epochs": 2}
     model = fit(tmp_path, data(train, val, eval_batch_size=2, workers=1), **options)

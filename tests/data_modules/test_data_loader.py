@@ -140,6 +140,16 @@ def test_a_limited_pass_ends_an_epoch(shards, workers):
     assert limited.state_dict()["epoch"] == 2
 
 
+@pytest.mark.parametrize("step", [2, 3, STEPS - 1])
+def test_a_saved_place_beyond_a_limit_begins_the_next_epoch(shards, step):
+    whole = passes(loader(shards), 2)
+    limited = loader(shards, stop=3)
+    limited.load_state_dict({**limited.state_dict(), "step": step})
+    assert limited.tally.start == (0, step)  # dropped.jsonl keeps what was listed before
+    rest = [whole[0][step:3], whole[1][:3]][step >= 3 :]
+    assert passes(limited, len(rest)) == rest
+
+
 def test_overfitting_repeats_epoch_0(shards):
     once = passes(loader(shards), 1)[0]
     assert passes(loader(shards, same_epoch=True), 2) == [once, once]
