@@ -13,7 +13,7 @@ import lightning.pytorch as L
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_info
 
-from data_modules.batches import Batch, Maker
+from data_modules.batches import Batch, Maker, Place
 from data_modules.dropping import DropLimit, sum_over_ranks
 from data_modules.identity import check_hash
 from data_modules.loader import BatchLoader, EvaluationLoader, PairLoader
@@ -146,7 +146,9 @@ class ShardedData(L.LightningDataModule):
             self.tally.load_state_dict(state_dict["dropped"])
 
     def train_dataloader(self) -> PairLoader:
-        """Give the training loader, at the first batch of epoch 0 or where a checkpoint was saved.
+        """Give the training loader, at the first batch of an epoch or where a checkpoint was saved.
+
+        A trainer that asks anew (reload_dataloaders_every_n_epochs, a second fit) goes on.
 
         Raises:
             InputError: if the samples do not fill a step, or the checkpoint has another order or
@@ -171,6 +173,8 @@ class ShardedData(L.LightningDataModule):
             loader.load_state_dict(self._resume)
             check_hash(self._resume_hash, shards.hash, shards.path)
             self._resume = None
+        else:
+            loader.go_to(*self._later())
         self._place = loader.place
         self._loaders.add(loader)
         return loader
@@ -244,6 +248,16 @@ class ShardedData(L.LightningDataModule):
     def _topology(self) -> tuple[int, int]:
         trainer = self.trainer
         return (0, 1) if trainer is None else (trainer.global_rank, trainer.world_size)
+
+    def _later(self) -> Place:
+        """Give the place where a trainer goes on that has trained already; else the first."""
+        trainer = self.trainer
+        if trainer is None or not trainer.training or trainer.current_epoch == 0:
+            return 0, 0
+        if self._place is None:  # a second fit
+            return trainer.current_epoch, 0
+        place = self._place()
+        return place["epoch"], place["step"]
 
     def _overfits(self) -> bool:
         trainer = self.trainer

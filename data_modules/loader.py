@@ -115,12 +115,17 @@ class PairLoader(BatchLoader):
             self._cursor.advance()
             yield batch
 
+    def go_to(self, epoch: int, step: int) -> None:
+        """Go to a place, or to the next epoch if epochs end before it now."""
+        self.tally.start = epoch, step
+        self._cursor.go_to(epoch, step)
+
     def state_dict(self) -> dict[str, int]:
         """Give the place of the next batch, and what gives places a meaning."""
         return self.place()
 
     def load_state_dict(self, state: Mapping[str, int]) -> None:
-        """Go to a saved place, or to the next epoch if epochs end before it now.
+        """Go to a saved place, as `go_to` does.
 
         Raises:
             InputError: if what gives places a meaning is not what was saved.
@@ -133,8 +138,7 @@ class PairLoader(BatchLoader):
                     f"{self._mend(name, found)}, or start anew from its weights "
                     f"(model.init_args.init_from)."
                 )
-        self.tally.start = state["epoch"], state["step"]
-        self._cursor.go_to(*self.tally.start)
+        self.go_to(state["epoch"], state["step"])
 
     def _mend(self, name: str, saved: int) -> str:
         if name == "global_batch":

@@ -170,6 +170,28 @@ def test_shorter_epochs_go_on_with_the_next(whole, train, tmp_path):
     assert len({str(place[2:]) for place in resumed.seen}) == 6
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("step", [None, 3, STEPS])
+def test_reloaded_loaders_go_on(whole, train, tmp_path, step, workers):
+    others = set(active_children())
+    ckpt = step and whole[0] / f"step={step}.ckpt"
+    options = {"reload_dataloaders_every_n_epochs": 1, "ckpt": ckpt}
+    model = fit(tmp_path, data(train, workers=workers), **options)
+    assert [place[2:] for place in model.seen] == [place[2:] for place in whole[1][step or 0 :]]
+    assert set(active_children()) == others
+
+
+def test_a_second_fit_goes_on_and_another_trainer_begins_anew(whole, train, tmp_path):
+    module, model, run = data(train), Recorder(), trainer(tmp_path, max_epochs=1)
+    for epochs in (1, 3):
+        run.fit_loop.max_epochs = epochs
+        run.fit(model, module)
+    assert model.seen == whole[1]
+    assert module.tally.start == (1, 0)  # dropped.jsonl keeps what the first fit listed
+    again = fit(tmp_path, module, max_epochs=1)
+    assert again.seen == whole[1][:STEPS]
+
+
 def test_sanity_steps_and_limited_validation_start_at_the_front(train, val, tmp_path):
     options = {"num_sanity_val_steps": 1, "limit_val_batches": 1, "max_epochs": 2}
     model = fit(tmp_path, data(train, val, eval_batch_size=2, workers=1), **options)
@@ -209,7 +231,7 @@ def test_val_limit(val):
 
 def test_ranks_come_from_the_trainer(train, whole):
     class Rank:
-        world_size, overfit_batches, limit_train_batches = 2, 0, 1.0
+        world_size, overfit_batches, limit_train_batches, training = 2, 0, 1.0, False
         strategy = AloneStrategy()
 
         def __init__(self, rank):

@@ -132,6 +132,7 @@ def test_ranks_and_workers_put_the_same_samples_in(folder):
     def keys(rank=0, world=1, workers=0):
         class Rank:
             world_size, overfit_batches, limit_train_batches, global_rank = world, 0, 1.0, rank
+            training = False
             strategy = AloneStrategy()
 
         module = data(folder, workers=workers, batch_size=BATCH // world)
