@@ -217,7 +217,6 @@ def _find(path: str, store: Store) -> _Listed:
 
 
 def _find_remote(url: str, store: Store) -> _Listed:
-    store.check(url)
     if not url.startswith(PIPE) and not urlsplit(url).path.endswith(".tar"):
         index_url = url if urlsplit(url).path.endswith(f"/{INDEX}") else inside(url, INDEX)
         index = _parse_index(store.read(index_url), shown(index_url))
@@ -229,7 +228,10 @@ def _find_remote(url: str, store: Store) -> _Listed:
         return _Listed(places, tuple(shard["count"] for shard in shards), index.get("hash"))
     if "*" in urlsplit(url).path:
         raise InputError(f"{shown(url)} has a *: name shards elsewhere as {{00000..00012}}.tar.")
-    return _Listed([Remote(one) for one in expand_urls(url)])
+    addresses = expand_urls(url)  # of {a,b} and a::b, any may be a command
+    for one in addresses:
+        store.check(one)
+    return _Listed([Remote(one) for one in addresses])
 
 
 def _find_local(path: str) -> _Listed:

@@ -102,6 +102,7 @@ class Store:
             self._cache.forget(place)
 
     def _fill(self, remote: Remote, file: BinaryIO) -> None:
+        self.check(remote.url)
         download(remote, file, retries=self.options.retries, timeout=self.options.timeout)
 
 

@@ -185,6 +185,26 @@ def test_commands_need_a_flag(data, options, tmp_path):
     assert samples(ShardSet(path, allowed)) == samples(ShardSet(str(data)), range(12))
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "pipe:{command}",
+        "file://{tar}::pipe:{command}; cat {tar}",
+        "{{file://{stem},pipe:{command}; cat {stem}}}.tar",
+        "pipe:{command}/index.json",
+    ],
+)
+def test_no_command_runs_without_the_flag_wherever_it_stands(data, options, tmp_path, path):
+    tar, command = data / "00000.tar", f"touch {tmp_path}/ran"
+    path = path.format(command=command, tar=tar, stem=tar.with_suffix(""))
+    with pytest.raises(InputError, match=r"pipe:touch \.\.\. would run .*allow_pipe to true"):
+        ShardSet(path, options)
+    with pytest.raises(InputError, match=r"pipe:touch \.\.\. would run"):
+        Store(options).read(f"pipe:{command}")
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "cache").exists()  # nothing else was fetched before
+
+
 def test_object_stores_by_fsspec(data, options):
     import fsspec
 
