@@ -44,6 +44,9 @@ Format = Literal[
     "folders",
 ]
 
+NEARLY = 0.9
+"""Of the pictures that a share asks for: with fewer, a split says so."""
+
 READERS: dict[str, Callable[[Path], Rows]] = {
     "csv": read_csv,
     "jsonl": read_jsonl,
@@ -118,7 +121,8 @@ def split_groups(
         order: decides which.
 
     Raises:
-        InputError: if some rows have a split and others none, or shares are given beside splits.
+        InputError: if some rows have a split and others none, shares are given beside splits, or a
+            share above 0 leaves its split empty.
     """
     named = [group for group in groups if group.split]
     if named:
@@ -161,7 +165,40 @@ def _by_share(
             name for name, most in wanted.items() if len(splits[name]) + len(cluster) <= round(most)
         )
         splits[next(fits, "train")].extend(cluster)
+    largest = max(map(len, clusters))
+    for name, share in (("val", val_share), ("test", test_share)):
+        _check_share(name, share, len(splits[name]), len(groups), largest)
     return {name: members for name, members in splits.items() if members}
+
+
+def _check_share(name: str, share: float, given: int, total: int, largest: int) -> None:
+    """Refuse a share that came to nothing; say how much one fell short.
+
+    Args:
+        name: of the split.
+        share: of the pictures that it was to have.
+        given: pictures that it has.
+        total: all pictures.
+        largest: pictures of the largest cluster.
+
+    Raises:
+        InputError: if it has none of a share above 0.
+    """
+    wanted = round(share * total)
+    if given >= NEARLY * wanted and (given or not share):
+        return
+    tied = (
+        "pictures that share a caption, and rows that share a picture, stay in one split, and the "
+        f"largest such group has {largest} of {total}"
+    )
+    mend = f"give a larger --{name}_share, or say the split of each picture in a column `split`"
+    if given:
+        print(
+            f"{name}: {given} pictures, not the {wanted} of --{name}_share {share}: {tied}; {mend}"
+        )
+        return
+    why = tied if wanted else f"it comes to none of {total} pictures"
+    raise InputError(f"--{name}_share {share} leaves the split {name} empty, for {why}: {mend}.")
 
 
 def _clusters(groups: list[Group]) -> list[list[Group]]:

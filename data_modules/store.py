@@ -24,7 +24,9 @@ class StoreOptions:
 
     Args:
         cache_dir: folder on a local disk that the processes of a machine share; None takes
-            softmask/shards in the user's cache folder ($XDG_CACHE_HOME or ~/.cache).
+            softmask/shards in the user's cache folder ($XDG_CACHE_HOME or ~/.cache). A shard that
+            no index gives a hash of is known by its address, and never fetched again: where such
+            files changed, delete the folder.
         cache_gb: size of the cache; the least recently used shards leave, none in use does.
         retries: tries after a failed one; what came already is not fetched again.
         timeout: seconds without data after which a try has failed.

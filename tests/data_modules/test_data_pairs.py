@@ -153,7 +153,7 @@ def joined_plainly(groups):
     return [sorted(cluster, key=lambda group: int(group.image)) for cluster in clusters]
 
 
-@pytest.mark.parametrize("shares", [(0.2, 0.1), (0, 0)])
+@pytest.mark.parametrize("shares", [(0.2, 0.1), (0.1, 0.05), (0, 0)])
 @pytest.mark.parametrize("texts", [60, 300, 10_000], ids=["tied", "some", "alone"])
 def test_shares_split_as_clusters_joined_plainly_do(monkeypatch, texts, shares):
     draw = random.Random(texts)
@@ -165,9 +165,17 @@ def test_shares_split_as_clusters_joined_plainly_do(monkeypatch, texts, shares):
         )
         for number in range(120)
     ]
-    found = split_groups(groups, *shares, random.Random(0))
+
+    def split():
+        try:
+            return split_groups(groups, *shares, random.Random(0))
+        except InputError as error:  # few are left when those that are tied went to train
+            return str(error)
+
+    found = split()
+    assert isinstance(found, dict) or (texts, shares) == (60, (0.2, 0.1))
     monkeypatch.setattr(annotations, "_clusters", joined_plainly)
-    assert found == split_groups(groups, *shares, random.Random(0))
+    assert found == split()
 
 
 @pytest.mark.parametrize("tie", ["star", "pairs"])
@@ -179,8 +187,42 @@ def test_pictures_of_one_caption_are_joined_without_going_through_all_of_them_ag
     monkeypatch.setattr(annotations, "_ties", lambda group: looked.append(group) or known(group))
     captions = {"star": lambda n: ["a man"], "pairs": lambda n: [f"{n}", f"{n + 1}"]}[tie]
     groups = [Group(str(number), captions(number), None) for number in range(200)]
-    assert len(split_groups(groups, 0.1, 0, random.Random(0))["train"]) == 200
+    assert [len(cluster) for cluster in annotations._clusters(groups)] == [200]
     assert len(looked) == 200
+
+
+def of_texts(*counts):
+    texts = [f"text {number}" for number, count in enumerate(counts) for _ in range(count)]
+    return [Group(str(number), [text], None) for number, text in enumerate(texts)]
+
+
+@pytest.mark.parametrize(
+    ("counts", "shares", "words"),
+    [
+        (
+            (20,) * 5,
+            (0.1, 0),
+            "--val_share 0.1 leaves .* val empty, .* has 20 of 100: give a larger",
+        ),
+        ((20, 1, 1, 1), (0.1, 0.02), "--test_share 0.02 leaves .* comes to none of 23 pictures:"),
+        ((1,) * 4, (0.1, 0.25), "--val_share 0.1 leaves .* comes to none of 4 pictures: give"),
+    ],
+)
+def test_a_share_that_comes_to_nothing_is_refused(counts, shares, words):
+    with pytest.raises(InputError, match=words):
+        split_groups(of_texts(*counts), *shares, random.Random(0))
+
+
+def test_a_share_that_falls_short_is_told(capsys):
+    groups = of_texts(*[20] * 4, *[1] * 20)
+    found = split_groups(groups, 0.1, 0.09, random.Random(0))
+    assert capsys.readouterr().out == ""
+    assert (len(found["val"]), len(found["test"])) == (10, 9)
+    found = split_groups(of_texts(*[20] * 4, *[1] * 8), 0.19, 0, random.Random(0))
+    assert len(found["val"]) == 8
+    said = capsys.readouterr().out
+    assert said.startswith("val: 8 pictures, not the 17 of --val_share 0.19: pictures that share a")
+    assert "has 20 of 88; give a larger --val_share" in said
 
 
 def test_no_split_is_all_training(tmp_path):
