@@ -123,7 +123,10 @@ def _snli_ve(folder: Path) -> None:
 def _pictures(folder: Path) -> None:
     names = write_pictures(folder / "pictures")
     rows = list(zip(names, TEXTS, strict=False))
-    write_table(folder / "captions.csv", rows, ("image", "caption"))
+    more = [f"more-{number}.png" for number in range(16)]  # of 26 a share of 0.02 is one
+    _drawn(folder / "pictures", more)
+    told = [*rows, *((name, f"picture {name}") for name in more)]
+    write_table(folder / "captions.csv", told, ("image", "caption"))
     write_table(folder / "pairs.csv", rows[:3])
     _drawn(folder / "pictures/images", ["a.png", "b.png"])
     lines = [json.dumps({"image": name, "caption": name}) for name in ("a.png", "b.png")]
