@@ -71,6 +71,14 @@ class FullyShardedStrategy(ModelParallelStrategy):
         self._gather(False)
 
     @property
+    def restore_checkpoint_after_setup(self) -> bool:
+        """Before it: parameters are cut by then, and optimisers are made for the data's length.
+
+        Lightning asks for the training data to know it, which have to begin where they were left.
+        """
+        return False
+
+    @property
     def lightning_restore_optimizer(self) -> bool:
         """Checkpoints hold the optimiser's state as every other strategy's do."""
         return True
