@@ -18,12 +18,14 @@ class LastCheckpoint(Checkpoint):
     ModelCheckpoint's own last checkpoint is written only when the monitored value improves.
 
     Args:
-        every_n_train_steps: write it in the middle of epochs too; 0 does not.
+        every_n_train_steps: write it in the middle of epochs too, where a validation follows after
+            it; 0 does not.
     """
 
     def __init__(self, every_n_train_steps: int = 0) -> None:
         self.every_n_train_steps = every_n_train_steps
         self._saved = -1
+        self._due = False
 
     def on_train_batch_end(
         self,
@@ -34,9 +36,15 @@ class LastCheckpoint(Checkpoint):
         batch_idx: int,
     ) -> None:
         """Write in the middle of an epoch when asked to."""
-        due = self.every_n_train_steps and trainer.global_step % self.every_n_train_steps == 0
-        # The epoch's end writes soon; a run that goes on from here would skip the validation.
-        if due and not trainer.is_last_batch:
+        if not self.every_n_train_steps or not between_steps(trainer):
+            return
+        self._due = self._due or trainer.global_step % self.every_n_train_steps == 0
+        if self._due and not validates_next(trainer):
+            self._save(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Write behind a validation what was due before it; an epoch's end writes soon itself."""
+        if self._due and between_steps(trainer) and not trainer.is_last_batch:
             self._save(trainer)
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -49,10 +57,30 @@ class LastCheckpoint(Checkpoint):
         self._save(trainer)
 
     def _save(self, trainer: L.Trainer) -> None:
+        self._due = False
         if trainer.global_step == self._saved or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         self._saved = trainer.global_step
         save_last(trainer)
+
+
+def between_steps(trainer: L.Trainer) -> bool:
+    """Whether no gradients wait for their step's other micro-batches: checkpoints hold none."""
+    return not trainer.fit_loop.epoch_loop._should_accumulate()
+
+
+def validates_next(trainer: L.Trainer) -> bool:
+    """Whether a validation, or the epoch's end, comes before the next batch.
+
+    A run that goes on from a checkpoint before it would skip it. Validations by the clock do not
+    count: the clocks of ranks differ, and either all of them save or none.
+    """
+    loop = trainer.fit_loop
+    if trainer.is_last_batch:
+        return True
+    if trainer._val_check_time_interval is not None or loop._data_fetcher is None:
+        return False
+    return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
 
 def last_file(trainer: L.Trainer) -> Path:

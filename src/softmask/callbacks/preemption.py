@@ -9,7 +9,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.trainer.states import TrainerFn
 
-from softmask.callbacks.last import save_last
+from softmask.callbacks.last import between_steps, save_last, validates_next
 
 EXIT_CODE = 128 + signal.SIGTERM
 """What shells, Slurm and Kubernetes read as "ended by SIGTERM": `&&` and Slurm's afterok do not
@@ -32,8 +32,9 @@ class Preemption(Checkpoint):
     Lightning's handler does its work, which is to save hpc_ckpt_N.ckpt and to requeue the job.
 
     A step, the wait for its end included, has to fit into the time that is given: 30 s by torchrun
-    and Kubernetes, KillWait or --signal=TERM@SECONDS by Slurm. A validation is left at its next
-    batch and comes again.
+    and Kubernetes, KillWait or --signal=TERM@SECONDS by Slurm. All micro-batches of
+    `accumulate_grad_batches` are one step. A validation is left at its next batch and comes again;
+    one between micro-batches is finished, and their step after it.
     """
 
     def __init__(self) -> None:
@@ -59,8 +60,7 @@ class Preemption(Checkpoint):
         batch_idx: int,
     ) -> None:
         """Save in the middle of an epoch; the step's figures are logged after this."""
-        # A run that goes on from an epoch's last step would skip the validation that comes next.
-        if not trainer.is_last_batch:
+        if between_steps(trainer) and not validates_next(trainer):
             self._answer(trainer)
 
     def on_train_batch_start(
@@ -83,7 +83,8 @@ class Preemption(Checkpoint):
         dataloader_idx: int = 0,
     ) -> None:
         """Save and leave in a validation."""
-        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+        fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+        if fitting and between_steps(trainer):
             self._in_validation = True
             self._answer(trainer)
             self._in_validation = False
