@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import time
 
 import lightning.pytorch as L
 import pytest
@@ -12,7 +13,7 @@ from lightning.pytorch.callbacks import Callback
 from test_resume import assert_equal
 
 from data_modules import PretrainData
-from softmask.callbacks import LastCheckpoint, Preemption
+from softmask.callbacks import LastCheckpoint, Performance, Preemption
 from softmask.errors import InputError
 
 TERM = int(signal.SIGTERM)
@@ -83,7 +84,7 @@ def handler():
 
 
 def fit(task, corpus, folder, *callbacks, every=0, epochs=1, again=False, val="val", **options):
-    """Epochs of six batches, to their end or not."""
+    """Epochs of six batches, to their end or not; gives the last figures."""
     looks = [*callbacks, LastCheckpoint(every), Preemption()]
     options |= {"max_steps": -1, "max_epochs": epochs, "default_root_dir": folder}
     options |= {"num_sanity_val_steps": 0, "enable_checkpointing": True, "callbacks": looks}
@@ -92,6 +93,7 @@ def fit(task, corpus, folder, *callbacks, every=0, epochs=1, again=False, val="v
     data = PretrainData(*paths, image_size=training.SIZE, batch_size=2, workers=0)
     with contextlib.suppress(SystemExit, InputError):
         made.fit(task, datamodule=data, ckpt_path=last(folder) if again else None)
+    return made.callback_metrics
 
 
 def last(folder):
@@ -158,3 +160,12 @@ def test_a_validation_between_micro_batches_is_finished(corpus, tmp_path):
     assert (step(tmp_path), done.at) == (1, [0])  # behind the step is another one, which is left
     fit(Small(), corpus, tmp_path, done, again=True, **HALVES, **PARTS)
     assert done.at == [0, 1, 2, 2, 3, 4]
+
+
+def test_figures_of_speed_begin_with_the_resumption(corpus, tmp_path):
+    fit(Small(), corpus, tmp_path, seen.Strike("on_train_batch_start", 2, TERM))
+    assert step(tmp_path) == 3
+    begun = time.perf_counter()
+    figures = fit(Small(), corpus, tmp_path, Performance(every=3), again=True)
+    assert 0 < 3 * figures["perf/seconds_per_step"] < time.perf_counter() - begun
+    assert 0 <= figures["perf/data_wait"] < 1

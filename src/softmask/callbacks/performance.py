@@ -45,11 +45,13 @@ class Performance(Callback):
         self._since = 0.0
         self._ended = 0.0
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Start the clocks: a run that goes on in the middle of an epoch does not start that."""
+        self._start()
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clocks: pauses between epochs are not training."""
-        self._since = self._ended = time.perf_counter()
-        self._waited = 0.0
-        self._samples = self._batches = 0
+        self._start()
 
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
@@ -71,7 +73,7 @@ class Performance(Callback):
         """The step is over; log now and then."""
         if self._counter is not None:  # a step that is counted is slow, and not averaged
             self._count()
-            self.on_train_epoch_start(trainer, pl_module)
+            self._start()
             return
         now = self._ended = time.perf_counter()
         self._samples += len(batch["key"]) * trainer.world_size
@@ -93,6 +95,11 @@ class Performance(Callback):
         """Count no further."""
         if self._counter is not None:
             self._count()
+
+    def _start(self) -> None:
+        self._since = self._ended = time.perf_counter()
+        self._waited = 0.0
+        self._samples = self._batches = 0
 
     def _count(self) -> None:
         counter, self._counter = self._counter, None
