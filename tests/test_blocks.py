@@ -1,15 +1,20 @@
 """Compiled and recomputed blocks give the same numbers under the same names."""
 
 from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 import training
 from torch._dynamo.utils import counters
 
-from softmask.callbacks import Blocks
+from data_modules import PretrainData
+from softmask.callbacks import Blocks, SoftMaskPanels
 from softmask.errors import InputError
 from softmask.nn import FusionLayer, checkpoint_blocks, chunk_encoders, compile_blocks
+from softmask.optim import Optim
+from softmask.tasks import Evaluation
 
 LENGTHS = (7, 12)
 
@@ -153,6 +158,45 @@ def test_compiled_blocks_are_whole_graphs_and_are_not_compiled_again_for_other_l
         assert_equal(step(made, given), step(plain, given), 1e-5)
     assert counters["stats"]["unique_graphs"] == graphs
     assert not counters["graph_break"]
+    torch._dynamo.reset()
+
+
+def watched(made: training.Recorded) -> list[bool]:
+    """Compiles blocks to what they are; gives for each graph whether it was made in training."""
+    torch._dynamo.reset()
+    modes: list[bool] = []
+
+    def keep(graph: torch.fx.GraphModule, _: object) -> Callable[..., Any]:
+        modes.append(made.training)
+        return graph.forward
+
+    compile_blocks(made, backend=keep)
+    return modes
+
+
+def test_evaluations_run_blocks_as_they_were(corpus, tmp_path):
+    """Or validation, drawings and test are more cases than torch compiles."""
+    made = training.task(evaluation=Evaluation(k_test=2))
+    modes = watched(made)
+    paths = (str(corpus / split) for split in ("train", "val", "test"))
+    data = PretrainData(*paths, image_size=training.SIZE, batch_size=4, workers=0)
+    options = {"max_epochs": 1, "max_steps": -1, "precision": "bf16-mixed"}
+    options |= {"callbacks": [SoftMaskPanels(2, hiding=True)], "default_root_dir": tmp_path}
+    trainer = training.trainer(**options)
+    trainer.fit(made, datamodule=data)
+    trainer.test(made, datamodule=data, verbose=False)
+    assert (tmp_path / "soft_mask.png").exists()
+    assert len(modes) > 4
+    assert all(modes)
+    torch._dynamo.reset()
+
+
+def test_frozen_blocks_are_compiled_too():
+    made = training.task(optim=Optim(freeze=("image",)))
+    modes = watched(made)
+    made.backbone.image(training.batch()["image"])
+    assert not made.backbone.image.training
+    assert modes == [True]
     torch._dynamo.reset()
 
 

@@ -3,8 +3,9 @@
 Both replace the `forward` of a block alone, so names of parameters stay as they are.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import torch
 from timm.models.vision_transformer import Block
@@ -14,22 +15,27 @@ from transformers.models.bert.modeling_bert import BertLayer
 
 from softmask.nn.fusion import FeedForward, FusionLayer
 
+Backend = Callable[..., Callable[..., Any]]
 
-def compile_blocks(module: nn.Module, backend: str = "inductor") -> None:
+
+def compile_blocks(module: nn.Module, backend: str | Backend = "inductor") -> None:
     """Compile the blocks of all encoders in a module, twins included, each kind once.
 
     ViT blocks see one shape in training and are compiled for it; texts come in any length and are
     compiled for all at once. Of fusion layers it is the feed-forward part: their attention is asked
     for the first token alone, for a map, under masks or not, and would be compiled for each case.
 
+    Evaluations and drawings run the blocks as they were: their batches, modes and precisions are so
+    many more cases that torch would refuse to compile yet another one.
+
     Args:
-        module: a task or a backbone.
+        module: a task or a backbone; while it is in training mode, compiled blocks are run.
         backend: of `torch.compile`.
     """
     for block in _of(module, Block):
-        block.forward = torch.compile(block.forward, fullgraph=True, dynamic=False, backend=backend)
+        block.forward = _in_training(module, block.forward, dynamic=False, backend=backend)
     for block in _of(module, BertLayer, FeedForward):
-        block.forward = torch.compile(block.forward, fullgraph=True, dynamic=True, backend=backend)
+        block.forward = _in_training(module, block.forward, dynamic=True, backend=backend)
 
 
 def checkpoint_blocks(module: nn.Module) -> None:
@@ -44,6 +50,18 @@ def checkpoint_blocks(module: nn.Module) -> None:
     for block in _of(module, Block, BertLayer, FusionLayer):
         if any(p.requires_grad for p in block.parameters()):
             block.forward = partial(checkpoint, block.forward, use_reentrant=False)
+
+
+def _in_training(
+    module: nn.Module, plain: Callable[..., Any], *, dynamic: bool, backend: str | Backend
+) -> Callable[..., Any]:
+    # Of the whole module, for parts that are frozen are in evaluation mode all the time.
+    compiled = torch.compile(plain, fullgraph=True, dynamic=dynamic, backend=backend)
+
+    def forward(*given: Any, **named: Any) -> Any:  # noqa: ANN401 (what each kind of block takes)
+        return (compiled if module.training else plain)(*given, **named)
+
+    return forward
 
 
 def _of(module: nn.Module, *kinds: type[nn.Module]) -> Iterator[nn.Module]:
