@@ -15,7 +15,8 @@ class Blocks(Callback):
     """Changes how blocks are run before the first step; checkpoints stay the same either way.
 
     Args:
-        compiled: compile each kind of block once, at the first step; evaluations run them as they are.
+        compiled: compile each kind of block once, at the first step; evaluations run them as
+            they are.
         checkpointed: keep the input of each block alone and compute it again in the backward pass:
             less memory, about a third more time.
         chunk: images, texts or pairs that encoders take at once, keeping what they give alone: a

@@ -78,7 +78,8 @@ def validates_next(trainer: L.Trainer) -> bool:
     loop = trainer.fit_loop
     if trainer.is_last_batch:
         return True
-    if trainer._val_check_time_interval is not None or loop._data_fetcher is None:
+    by_clock = getattr(trainer, "_val_check_time_interval", None) is not None
+    if by_clock or loop._data_fetcher is None:
         return False
     return loop.epoch_loop._should_check_val_fx(loop._data_fetcher)
 
