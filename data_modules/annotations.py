@@ -191,7 +191,11 @@ def _check_share(name: str, share: float, given: int, total: int, largest: int) 
         "pictures that share a caption, and rows that share a picture, stay in one split, and the "
         f"largest such group has {largest} of {total}"
     )
-    mend = f"give a larger --{name}_share, or say the split of each picture in a column `split`"
+    larger = f"give a larger --{name}_share, or " if largest <= total / 2 else ""
+    mend = (
+        f"{larger}name each picture's split where the format has a place for it, or write the "
+        f"splits one by one with --split"
+    )
     if given:
         print(
             f"{name}: {given} pictures, not the {wanted} of --{name}_share {share}: {tied}; {mend}"

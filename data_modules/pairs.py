@@ -225,7 +225,7 @@ def _write(jobs: Sequence[ShardJob], ledger: Ledger, workers: int) -> None:
 
 
 def _is_done(job: ShardJob, noted: Mapping[str, Shard]) -> bool:
-    # Without the switch nothing may be missing, whatever was begun with it.
+    # Without the switch nothing may be missing, whatever was begun with it, here or by other parts.
     return _is_whole(job, noted) and (job.recipe.skip_bad or not noted[job.key].left_out)
 
 
@@ -241,7 +241,7 @@ def _join(
 ) -> None:
     """Write the indexes when all parts are there."""
     written = ledger.of_all_parts()
-    missing = [job.key for job in jobs if not _is_whole(job, written)]
+    missing = [job.key for job in jobs if not _is_done(job, written)]
     if missing and all((ledger.folder / split / INDEX).is_file() for split in splits):
         # It ended at the same time and has deleted the ledgers.
         part = ledger.part
@@ -254,10 +254,28 @@ def _join(
             "writes the index."
         )
         return
-    for split in splits:
-        folder = ledger.folder / split
-        _end_split([job for job in jobs if job.folder == folder], written, folder, notes)
+    folders: dict[Path, list[ShardJob]] = {ledger.folder / split: [] for split in splits}
+    for job in jobs:
+        folders[job.folder].append(job)
+    for folder, own in folders.items():
+        _refuse_empty(own, written, folder)
+    for folder, own in folders.items():
+        _end_split(own, written, folder, notes)
     ledger.delete()
+
+
+def _refuse_empty(jobs: Sequence[ShardJob], written: Mapping[str, Shard], folder: Path) -> None:
+    """Refuse a split of bad pictures alone.
+
+    Raises:
+        InputError: with the first of them.
+    """
+    if not any(written[job.key].count for job in jobs):
+        why = next(iter(written[jobs[0].key].left_out.values()))
+        raise InputError(
+            f"Nothing is left of {folder}, the first picture {why}: give other pictures, and "
+            f"delete {folder.parent} to begin anew."
+        )
 
 
 def _end_split(
@@ -270,11 +288,7 @@ def _end_split(
     pairs = {key: group for job in jobs for key, group in job.pairs}
     left_out = {key: why for job in jobs for key, why in written[job.key].left_out.items()}
     shards = [shard for job in jobs if (shard := written[job.key]).count]
-    if not shards:
-        raise InputError(
-            f"Nothing is left of {folder}, the first picture {next(iter(left_out.values()))}: "
-            f"give other pictures, and delete {folder.parent} to begin anew."
-        )
+    (folder / LEFT_OUT).unlink(missing_ok=True)  # of a start with the switch
     if left_out:
         rows = ({"key": key, "image": pairs[key].image, "why": left_out[key]} for key in left_out)
         (folder / LEFT_OUT).write_text("".join(map(as_line, rows)), encoding="utf-8")

@@ -89,6 +89,8 @@ IMPOSSIBLE = {
     "weights of half precision": Mistake(
         "--trainer.precision bf16-true", ("bf16-true", "train with bf16-mixed")
     ),
+    "rates": Mistake(INIT + ".optim.lr 1e-6", ("optim.min_lr", "optim.lr 1e-06")),
+    "image size": Mistake("--data.init_args.image_size 36", ("image_size is 36", "give 32 or 48")),
     "dry run of a test": Mistake("--dry_run true", ("--dry_run", "test is none"), "test"),
     "size": Mistake(
         "--ckpt_path {last} " + PART + ".embed_dim 16", ("10 misshapen", "(8, 16) for (16, 16)")

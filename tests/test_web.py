@@ -268,3 +268,7 @@ def test_pictures_that_were_moved_are_shown_from_their_new_place(shared, tmp_pat
     assert {path.name: path.read_bytes() for path in index.iterdir()} == before
     (new / "00.png").rename(new / "07.png")  # others, not moved ones
     assert here([*args, "--images", str(new)]).code == 1
+    write_pictures(tmp_path / "other", 3)  # of the same names
+    ended = here([*args, "--images", str(tmp_path / "other")])
+    assert ended.code == 1
+    assert "but other sizes or times" in ended.err

@@ -73,6 +73,13 @@ class Optim:
             raise InputError(
                 f"optim.betas is {self.betas}: give two numbers from 0 to less than 1."
             )
+
+    def check_rates(self) -> None:
+        """Refuse ends of the schedule above its peak, from where the rate would rise.
+
+        Raises:
+            InputError: names the two.
+        """
         for name in ("min_lr", "warmup_lr") if self.warmup_steps else ("min_lr",):
             if (rate := getattr(self, name)) > self.lr:
                 raise InputError(
@@ -149,7 +156,8 @@ def set_again(
         What the checkpoint had and what is set, of the first group in which it differs, by name.
     """
     differ: dict[str, tuple[Any, Any]] = {}
-    for place, (group, own) in enumerate(zip(optimizer.param_groups, settings, strict=True)):
+    # Not strict: a callback may have added groups of its own.
+    for place, (group, own) in enumerate(zip(optimizer.param_groups, settings, strict=False)):
         for key, value in own.items():
             if group[key] != value:
                 differ.setdefault(key, (group[key], value))

@@ -80,7 +80,20 @@ def test_what_was_left_out_is_written_without_the_switch(pictures, tmp_path, mon
     with pytest.raises(InputError, match="cannot be decoded: replace it"):
         write(pictures, tmp_path / "out")
     write_pictures(pictures[0], NAMES)
+    (tmp_path / "out" / "train" / "left_out.jsonl").write_text("of a start that was killed")
     write(pictures, tmp_path / "out")
+    write(pictures, tmp_path / "good")
+    assert contents(tmp_path / "out") == contents(tmp_path / "good")
+
+
+def test_parts_join_what_none_of_them_may_lack(pictures, tmp_path, capsys):
+    spoil(pictures[0], NAMES[::2])  # some in each part
+    write(pictures, tmp_path / "out", skip_bad=True, part="1/2")
+    write_pictures(pictures[0], NAMES)
+    write(pictures, tmp_path / "out", part="2/2")  # without the switch
+    assert "shards are left to other parts" in capsys.readouterr().out.splitlines()[-1]
+    assert not (tmp_path / "out" / "train" / "index.json").exists()
+    write(pictures, tmp_path / "out", part="1/2")
     write(pictures, tmp_path / "good")
     assert contents(tmp_path / "out") == contents(tmp_path / "good")
 
@@ -97,3 +110,4 @@ def test_a_split_of_bad_pictures_alone_is_refused(pictures, tmp_path):
     spoil(pictures[0], NAMES)
     with pytest.raises(InputError, match=r"Nothing is left of .*train, .*delete .*out to begin"):
         write(pictures, tmp_path / "out", skip_bad=True, val_share=0)
+    assert not list((tmp_path / "out").glob("*/index.json"))

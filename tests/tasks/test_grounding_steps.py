@@ -124,11 +124,14 @@ def test_four_samples_are_learnt_by_heart(corpus):
 
 
 def test_a_layer_that_gives_words_no_map_is_refused():
-    parts = {"fusion_layers": 2}  # the second one is the last
+    last = make(parts={"fusion_layers": 2})  # its second layer is the last
+    training.alone(last)
     with pytest.raises(InputError, match=r"soft_mask\.layer to 0\.\.0\.$"):
-        make(parts=parts)
-    hidden = make(parts=parts, pointing=Pointing(hidden=1))  # asks no map of words
-    assert hidden.soft_mask.layer == 1
-    one, first = training.backbone(fusion_layers=1), SoftMasking(weight=0.0, layer=0)
-    with pytest.raises(InputError, match=r"and add a fusion layer, or set pointing\.hidden"):
-        GroundingTask(one, soft_mask=first)
+        last.configure_model()
+    hidden = make(parts={"fusion_layers": 2}, pointing=Pointing(hidden=1))  # asks no map of words
+    training.alone(hidden).configure_model()
+    one = training.backbone(fusion_layers=1)
+    alone = training.alone(GroundingTask(one, soft_mask=SoftMasking(weight=0.0, layer=0)))
+    said = r"and add a fusion layer, or soft_mask\.weight to 0 and pointing\.hidden to 0\.$"
+    with pytest.raises(InputError, match=said):
+        alone.configure_model()

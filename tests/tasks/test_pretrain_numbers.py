@@ -174,8 +174,11 @@ def test_a_gradient_that_is_not_finite_stops_before_the_weights_are_spoilt():
         (lambda: Evaluation(chunk=0), r"evaluation\.chunk is 0: give 1 or more"),
         (lambda: Optim(lr=0), r"optim\.lr is 0"),
         (lambda: Optim(betas=(2, 3)), r"optim\.betas is \(2, 3\)"),
-        (lambda: Optim(lr=1e-6), r"optim\.min_lr is 1e-05 and optim\.lr 1e-06"),
-        (lambda: Optim(lr=1e-6, min_lr=0), r"optim\.warmup_lr is 1e-05 and optim\.lr 1e-06"),
+        (lambda: Optim(lr=1e-6).check_rates(), r"optim\.min_lr is 1e-05 and optim\.lr 1e-06"),
+        (
+            lambda: Optim(lr=1e-6, min_lr=0).check_rates(),
+            r"optim\.warmup_lr is 1e-05 and optim\.lr 1e-06",
+        ),
     ],
 )
 def test_constants_out_of_range_are_refused_by_name(make, message):

@@ -39,8 +39,7 @@ class ImageEncoder(nn.Module):
         std: divides them after that.
 
     Raises:
-        InputError: timm has no such ViT, its weights cannot be had, its patches do not divide the
-            picture, or the reach is negative.
+        InputError: timm has no such ViT, its weights cannot be had, or the reach is negative.
     """
 
     mean: Tensor
@@ -66,7 +65,6 @@ class ImageEncoder(nn.Module):
         given = {k: v for k, v in sizes.items() if v is not None}
         self.vit = _create(name, pretrained, image_size, drop_path, given)
         self.width: int = self.vit.num_features
-        _check_divides(image_size, self.vit.patch_embed.patch_size[0])
         rows, columns = self.vit.patch_embed.grid_size
         self.grid = (int(rows), int(columns))
         if not pretrained:
@@ -96,20 +94,27 @@ class ImageEncoder(nn.Module):
             pixels = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
         return self.vit.forward_features(pixels, attn_mask=self.near)
 
+    def check_rim(self) -> None:
+        """Refuse pictures whose rim no patch sees: timm leaves it out without a word.
+
+        Raises:
+            InputError: with the nearest sizes that patches divide.
+        """
+        side, patch = (
+            int(each[0])
+            for each in (self.vit.patch_embed.img_size, self.vit.patch_embed.patch_size)
+        )
+        if side % patch:
+            low = side // patch * patch
+            raise InputError(
+                f"image_size is {side}, which patches of {patch} pixels do not divide: give "
+                f"{f'{low} or ' if low else ''}{low + patch}."
+            )
+
     def levels(self) -> list[list[nn.Parameter]]:
         """Parameters by layer, patches and positions first; the last norm is above them all."""
         first = [self.vit.cls_token, self.vit.pos_embed, *self.vit.patch_embed.parameters()]
         return [first, *(list(block.parameters()) for block in self.vit.blocks)]
-
-
-def _check_divides(side: int, patch: int) -> None:
-    """Refuse pictures whose rim no patch would see: timm leaves it out without a word."""
-    if side % patch:
-        low = side // patch * patch
-        raise InputError(
-            f"image_size is {side}, which patches of {patch} pixels do not divide: give "
-            f"{f'{low} or ' if low else ''}{low + patch}."
-        )
 
 
 def within_reach(grid: tuple[int, int], reach: int) -> Tensor:

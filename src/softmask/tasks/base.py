@@ -95,10 +95,12 @@ class TaskModule(L.LightningModule):
 
         Raises:
             InputError: it shards in a way under which twins and evaluation would go wrong, or
-                weights to train are of half precision.
+                what was built cannot be trained well.
         """
-        if self.trainer.state.fn == TrainerFn.FITTING:
+        if self.trainer.state.fn == TrainerFn.FITTING:  # whatever was trained so can be opened
             refuse_half_weights(self.trainer.precision)
+            self.optim.check_rates()
+            self.backbone.image.check_rim()
         strategy = self.trainer.strategy
         if isinstance(strategy, FullyShardedStrategy):
             strategy.shard(("compute_loss", "validation_step"))
@@ -197,11 +199,9 @@ class TaskModule(L.LightningModule):
 
     def on_train_start(self) -> None:
         """Let this run's settings of the optimiser count, not those of the checkpoint it read."""
-        for optimizer, schedule in zip(
-            self.trainer.optimizers, self.trainer.lr_scheduler_configs, strict=True
-        ):
-            scheduler = cast(LambdaLR, schedule.scheduler)
-            warn_of_settings(set_again(optimizer, scheduler, self._settings))
+        if self._settings:  # none where a task makes an optimiser of its own
+            schedule = cast(LambdaLR, self.trainer.lr_scheduler_configs[0].scheduler)
+            warn_of_settings(set_again(self.trainer.optimizers[0], schedule, self._settings))
 
     def _epoch_steps(self) -> float:
         """Steps of an epoch, where the learning rate asks for them."""

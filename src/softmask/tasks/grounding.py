@@ -51,7 +51,7 @@ class GroundingTask(RetrievalTask, SoftMaskTask):
         bert: name or folder of a BERT to start from; see `PretrainTask`.
     """
 
-    without_layers = " and add a fusion layer, or set pointing.hidden"
+    without_layers = " and add a fusion layer, or soft_mask.weight to 0 and pointing.hidden to 0"
 
     def __init__(
         self,
@@ -67,8 +67,12 @@ class GroundingTask(RetrievalTask, SoftMaskTask):
             backbone, optim, contrast, soft_mask=soft_mask, init_from=init_from, bert=bert
         )
         self.pointing = pointing or Pointing()
-        self.check_layer(words=self.soft_mask.weight > 0 or self.pointing.hidden is None)
         self.rows = Rows()
+
+    def configure_model(self) -> None:
+        """Refuse a layer whose maps of words are empty, beside what every task does."""
+        super().configure_model()
+        self.check_layer(words=self.soft_mask.weight > 0 or self.pointing.hidden is None)
 
     def compute_loss(self, batch: WordBatch) -> Tensor:  # type: ignore[override]
         """The loss of retrieval's fine-tuning, with soft masks when they are kept.

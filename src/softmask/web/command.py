@@ -169,11 +169,23 @@ def _check_given(
 
 
 def _moved(folder: Path, images: Path) -> bool:
-    """Whether features are of these pictures, which lay elsewhere then."""
+    """Whether features are of these pictures, which lay elsewhere then.
+
+    Raises:
+        InputError: their names are the same, and the files are others.
+    """
     if not (folder / INDEX).is_file():
         return False
     held, now = open_index(folder).plan.held.get("images"), folder_source(images)
-    return held is not None and held.hash == now.hash and held.root != now.root
+    if held is None or held.hash != now.hash or held.root == now.root:
+        return False
+    if held.files != now.files:
+        raise InputError(
+            f"The pictures in '{images}' have the names of those that the features in '{folder}' "
+            f"are of, but other sizes or times: copy them with their times (cp -p), or give "
+            f"another --index, for which they are embedded."
+        )
+    return True
 
 
 def _library(folder: Path, opened: Opened, model: str, images: Path | None) -> Library:
