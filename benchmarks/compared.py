@@ -28,8 +28,8 @@ class Setting(NamedTuple):
     @property
     def title(self) -> str:
         """In words, without the data."""
-        equal = "each" if self.budget == "steps" else "of ALBEF and equal time"
-        return f"{self.preset} on {self.device}, {self.steps:,} steps {equal}"
+        each, equal = f"{self.steps:,} steps each", f"time of {self.steps:,} ALBEF steps"
+        return f"{self.preset} on {self.device}, {each if self.budget == 'steps' else equal}"
 
     @property
     def name(self) -> str:
