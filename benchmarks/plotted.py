@@ -125,7 +125,7 @@ def forest(title: str, differences: Mapping[str, Difference], figure: Figure) ->
         drawn += _bar(each, y, across)
     said = [f"{name}: {moved(each, figure).strip('*')}" for name, each in differences.items()]
     plot = f'<g transform="translate(0 {LEGEND})">{drawn}</g>'
-    return alone(f"{figure.title}, differences: {title}", said, plot, foot + LEGEND + BOTTOM)
+    return alone(f"Δ {figure.title}: {title}", said, plot, foot + LEGEND + BOTTOM)
 
 
 def _bar(each: Difference, y: float, across: Callable[[float], float]) -> str:
