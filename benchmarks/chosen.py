@@ -1,12 +1,11 @@
 """Choices within ideas, on the page of results: each beside the idea as it is, and beside ALBEF."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from benchmarks.compared import (
     MISSING,
     RECALL,
     RETRIEVAL,
-    Setting,
     compare,
     default_of,
     differences_table,
@@ -16,6 +15,7 @@ from benchmarks.compared import (
     table,
 )
 from benchmarks.lines import Line
+from benchmarks.questions import Settings
 from benchmarks.rows import ALBEF
 
 CHOICES = "choices"
@@ -27,7 +27,7 @@ def choices_of(lines: Sequence[Line]) -> dict[str, str]:
     return {row: idea for row in rows_of(lines) if (idea := default_of(row)) != ALBEF}
 
 
-def choices_section(found: Mapping[Setting, Sequence[Line]]) -> str:
+def choices_section(found: Settings) -> str:
     """For each setting that has choices: means, differences to the ideas, and those to ALBEF."""
     said = ""
     for shared, lines in found.items():
@@ -43,7 +43,7 @@ def choices_section(found: Mapping[Setting, Sequence[Line]]) -> str:
     return said or f"{MISSING}\n"
 
 
-def choices_answer(found: Mapping[Setting, Sequence[Line]]) -> str:
+def choices_answer(found: Settings) -> str:
     """What each choice does to the idea it is of: a choice a line, a setting a column."""
     moves = {
         shared: {

@@ -225,7 +225,7 @@ def _write(jobs: Sequence[ShardJob], ledger: Ledger, workers: int) -> None:
 
 
 def _is_done(job: ShardJob, noted: Mapping[str, Shard]) -> bool:
-    # Without the switch nothing may be missing, whatever was begun with it, here or by other parts.
+    # Without the switch nothing may be missing, whatever was begun with it, by other parts too.
     return _is_whole(job, noted) and (job.recipe.skip_bad or not noted[job.key].left_out)
 
 

@@ -203,7 +203,7 @@ def test_unusual_widths_ask_for_their_heads(pretrained, tmp_path):
 def test_what_a_file_does_not_keep_is_refused(pretrained, tmp_path, flags):
     ended = convert(pretrained, "--output", tmp_path / "x.safetensors", *flags)
     assert ended.code == 1
-    assert "Give --output FOLDER" in ended.err
+    assert "give --output FOLDER" in ended.err
     assert all(flag in ended.err for flag in flags[::2])
     assert list(tmp_path.iterdir()) == []
 

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -75,8 +75,13 @@ def convert_weights(
     """
     heads = image_heads, text_heads
     if output is None or output.suffix == ".safetensors":
-        given = {"--image_heads": image_heads, "--text_heads": text_heads, "--license": license}
-        _refuse_idle({**given, "--tokenizer": tokenizer})
+        given: dict[str, object] = {
+            "--image_heads": image_heads,
+            "--text_heads": text_heads,
+            "--license": license,
+        }
+        given |= {"--tokenizer": tokenizer, "--answers": answers, "--double_first": double_first}
+        _refuse_idle([name for name, value in given.items() if value])
     path = file_of(file)
     content = read_content(path, mmap=True)
     kind = known_kind(content, path)
@@ -103,13 +108,12 @@ def convert_weights(
     print(f"Written: {output}")
 
 
-def _refuse_idle(options: Mapping[str, object]) -> None:
-    """Of what only a folder keeps."""
-    idle = [name for name, value in options.items() if value is not None]
-    if idle:
+def _refuse_idle(options: Sequence[str]) -> None:
+    """Refuse what only a folder keeps."""
+    if options:
         raise InputError(
-            f"{', '.join(idle)} would have no effect: a file of weights keeps tensors alone. Give "
-            f"--output FOLDER, or leave it out."
+            f"{', '.join(options)} would have no effect without a folder: give --output FOLDER, or "
+            f"leave it out. A task that starts from X.safetensors has settings of its own."
         )
 
 
@@ -139,11 +143,6 @@ def _tuned(
 ) -> FineTuned | None:
     """What a folder will be asked; None where none is to be written."""
     if folder is None:
-        if answers or double_first:
-            raise InputError(
-                "--answers and --double_first are kept in a folder: give --output FOLDER. A task "
-                "that starts from X.safetensors has settings of its own for them."
-            )
         return None
     task, run = source.kind.task, _run(source)
     if run and task in HEADS:

@@ -132,6 +132,6 @@ def test_a_layer_that_gives_words_no_map_is_refused():
     training.alone(hidden).configure_model()
     one = training.backbone(fusion_layers=1)
     alone = training.alone(GroundingTask(one, soft_mask=SoftMasking(weight=0.0, layer=0)))
-    said = r"and add a fusion layer, or soft_mask\.weight to 0 and pointing\.hidden to 0\.$"
+    said = r"a fusion layer, or soft_mask\.weight to 0 and, in grounding, pointing\.hidden to 0\.$"
     with pytest.raises(InputError, match=said):
         alone.configure_model()

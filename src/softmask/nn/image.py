@@ -100,10 +100,8 @@ class ImageEncoder(nn.Module):
         Raises:
             InputError: with the nearest sizes that patches divide.
         """
-        side, patch = (
-            int(each[0])
-            for each in (self.vit.patch_embed.img_size, self.vit.patch_embed.patch_size)
-        )
+        patches = self.vit.patch_embed
+        side, patch = patches.img_size[0], patches.patch_size[0]
         if side % patch:
             low = side // patch * patch
             raise InputError(

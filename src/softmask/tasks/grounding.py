@@ -51,8 +51,6 @@ class GroundingTask(RetrievalTask, SoftMaskTask):
         bert: name or folder of a BERT to start from; see `PretrainTask`.
     """
 
-    without_layers = " and add a fusion layer, or soft_mask.weight to 0 and pointing.hidden to 0"
-
     def __init__(
         self,
         backbone: Backbone,

@@ -37,9 +37,6 @@ class SoftMaskTask(ContrastTask):
         InputError: there is no map in the layer that is to be mapped.
     """
 
-    without_layers = " and add a fusion layer, or soft_mask.weight to 0"
-    """What a model of one fusion layer can do."""
-
     def __init__(
         self,
         backbone: Backbone,
@@ -130,12 +127,13 @@ class SoftMaskTask(ContrastTask):
         layers = len(self.backbone.fusion.layers)
         # Matching reads the first token: in the last layer no other word's map reaches it.
         top = layers - 2 if words else layers - 1
+        unmapped = "soft_mask.weight to 0 and, in grounding, pointing.hidden to 0"
         if not 0 <= self.soft_mask.layer <= top:
             raise InputError(
                 f"soft_mask.layer={self.soft_mask.layer} cannot be mapped with {layers} fusion "
                 f"layers{', the last of which gives words no map' * words}: set "
                 f"model.init_args.soft_mask.layer to 0..{max(top, 0)}"
-                f"{'' if top >= 0 else self.without_layers}."
+                f"{f' and add a fusion layer, or {unmapped}' * (top < 0)}."
             )
 
     def _log_masks(self, maps: Tensor, keep: Tensor) -> None:
