@@ -14,6 +14,7 @@ import torch
 from fake import fake_pairs, write_fake_pairs
 
 from data_modules.write import write_shards
+from softmask import __version__
 
 
 class Mistake(NamedTuple):
@@ -215,6 +216,13 @@ def test_help_is_given(args, says):
     ended = program.here(args.split())
     assert ended.code == 0
     assert says in ended.out
+
+
+def test_the_version_is_said_without_importing_torch():
+    said = "from softmask.program import main; import sys; main(['--version']); "
+    command = [sys.executable, "-c", said + "print('torch' in sys.modules)"]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert ended.stdout.split() == ["softmask", __version__, "False"]
 
 
 def test_module_runs():

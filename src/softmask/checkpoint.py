@@ -1,5 +1,6 @@
 """Files of weights, read without running code from them: torch's, safetensors, and folders."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -67,6 +68,12 @@ def file_of(path: str | Path) -> Path:
     if not path.is_file():
         raise InputError(f"There is no checkpoint at '{path}': correct the path.")
     return path
+
+
+def listed_answers(content: Content) -> list[str]:
+    """The answers that a run's checkpoint says it chooses from; none of another file."""
+    written = content.beside.get(CHECKPOINT_KEY)
+    return list(written.get(LISTED, ())) if isinstance(written, Mapping) else []
 
 
 def read_state(path: str | Path) -> State:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from softmask.captions import CaptionOptions
-from softmask.checkpoint import CHECKPOINT_KEY, LISTED, Content
+from softmask.checkpoint import Content, listed_answers
 from softmask.config import AnswerConfig, ModelConfig
 from softmask.errors import InputError
 from softmask.kinds import Source
@@ -118,7 +118,7 @@ def fine_tuned_file(
         )
     if task not in (DECODER, CLASSES):
         return _classified(task) if task in HEADS else MATCHED
-    listed = _read(answers) if answers else _own(content)
+    listed = _read(answers) if answers else listed_answers(content)
     if not listed:
         raise InputError(
             f"{title}, which chooses from a list of answers that the file does not hold: give "
@@ -144,7 +144,7 @@ def _prefixes(task: str) -> tuple[str, ...]:
 
 def _listed(options: Mapping[str, Any], content: Content) -> list[str]:
     """The checkpoint's own list; older ones leave it in its file."""
-    if own := _own(content):
+    if own := listed_answers(content):
         return own
     try:
         return _read(options["answers"])
@@ -153,11 +153,6 @@ def _listed(options: Mapping[str, Any], content: Content) -> list[str]:
             f"{error} This checkpoint does not hold the list, as newer ones do: start where "
             f"model.init_args.answers of the run's config.yaml finds it."
         ) from error
-
-
-def _own(content: Content) -> list[str]:
-    written = content.beside.get(CHECKPOINT_KEY)
-    return list(written.get(LISTED, ())) if isinstance(written, Mapping) else []
 
 
 def _read(path: str | Path) -> list[str]:

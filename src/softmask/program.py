@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 from typing import NoReturn
 
+from softmask import __version__
 from softmask.errors import InputError
 from softmask.launched import let_the_first_speak
 
@@ -64,7 +65,9 @@ def _refuse(why: str) -> NoReturn:
 
 def _run(given: list[str], args: list[str] | None) -> None:
     verb = given[0] if given else ""
-    if verb == "data":
+    if given == ["--version"]:
+        print(f"softmask {__version__}")
+    elif verb == "data":
         import data_modules.commands
 
         data_modules.commands.main(given[1:])

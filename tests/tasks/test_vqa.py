@@ -180,6 +180,28 @@ def test_weights_whose_classes_are_other_answers_are_refused(tmp_path):
         training.trainer().fit(two, training.Given([batches()]), ckpt_path=tmp_path / "end.ckpt")
 
 
+def test_weights_of_another_list_give_each_answer_the_class_that_it_had(tmp_path, capsys):
+    lists = {"one": ANSWERS, "two": [*ANSWERS[:0:-1], "never heard"]}
+    for name, answers in lists.items():
+        (tmp_path / f"{name}.json").write_text(json.dumps(answers))
+    one = VqaClassTask(training.backbone(), str(tmp_path / "one.json"))
+    trainer = training.trainer()
+    trainer.fit(one, training.Given([batches()]))
+    trainer.save_checkpoint(tmp_path / "end.ckpt")
+    two = VqaClassTask(
+        training.backbone(), str(tmp_path / "two.json"), init_from=str(tmp_path / "end.ckpt")
+    )
+    fresh = two.head[2].weight[-1].clone()
+    training.alone(two).setup("fit")
+    assert two.head[2].weight[:-1].equal(one.head[2].weight[1:].flip(0))
+    assert two.head[2].bias[:-1].equal(one.head[2].bias[1:].flip(0))
+    assert two.head[2].weight[-1].equal(fresh)
+    assert two.head[0].weight.equal(one.head[0].weight)
+    assert two.momentum.twin["head"][2].weight.equal(two.head[2].weight)
+    said = f"Of {len(ANSWERS)} answers {len(ANSWERS) - 1} have a class in {tmp_path / 'end.ckpt'}."
+    assert said in capsys.readouterr().out
+
+
 def test_distillation_of_vqa_reads_the_list_only_to_rank(tmp_path):
     """Answers to learn need not be in the list: a decoder writes what it likes."""
     task = training.alone(asking.task(VqaTask, tmp_path))

@@ -4,6 +4,7 @@ B questions of this rank, C answers in the list, D width.
 """
 
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -13,13 +14,14 @@ from torch import Tensor
 from softmask.answers import read_answers
 from softmask.backbone import Backbone
 from softmask.batch import QuestionBatch
-from softmask.checkpoint import CHECKPOINT_KEY, LISTED
+from softmask.checkpoint import CHECKPOINT_KEY, LISTED, listed_answers, read_content
 from softmask.errors import InputError
 from softmask.losses import distilled_answers
 from softmask.metrics import agreement, comparable, normalise_answer
 from softmask.nn import ClassHead
 from softmask.optim import Optim
 from softmask.ranking import Ranked, rank_classes
+from softmask.renames import State
 from softmask.tasks.objective import Distillation
 from softmask.tasks.question import QuestionTask
 
@@ -56,6 +58,22 @@ class VqaClassTask(QuestionTask):
         self.classes = {normalise_answer(text): place for place, text in enumerate(self.answers)}
         self.unlisted: Counter[str] = Counter()
         """Answers of this epoch's training data that are not in the list."""
+
+    def adapt(self, state: State) -> State:
+        """Give each answer the class that it had, where the weights are of another list.
+
+        What the weights do not list keeps its fresh class. Weights that name no list, ALBEF's say,
+        are taken as they are.
+        """
+        theirs = listed_answers(read_content(self.init_from, mmap=True)) if self.init_from else []
+        if not theirs or theirs == self.answers:
+            return state
+        had = {normalise_answer(text): place for place, text in enumerate(theirs)}
+        kept = {own: had[text] for text, own in self.classes.items() if text in had}
+        self.print(f"Of {len(self.answers)} answers {len(kept)} have a class in {self.init_from}.")
+        rows = {f"head.{n}": w for n, w in self.head.named_parameters() if n.startswith("2.")}
+        fit = [n for n, w in rows.items() if n in state and state[n].shape[1:] == w.shape[1:]]
+        return state | {n: _moved(rows[n], state[n], kept) for n in fit}
 
     def first_state(self, backbone: Backbone, batch: QuestionBatch) -> Tensor:
         """Fused states of first tokens, (B, D); the last layer computes no other."""
@@ -131,3 +149,10 @@ class VqaClassTask(QuestionTask):
     def rank(self, batch: QuestionBatch) -> Ranked:
         """All answers by their probability, each on its own."""
         return rank_classes(self.head(self.first_state(self.backbone, batch)))
+
+
+def _moved(fresh: Tensor, trained: Tensor, kept: Mapping[int, int]) -> Tensor:
+    """Trained rows at new places: row `kept[n]` at n; other rows are fresh."""
+    moved = fresh.detach().clone()
+    moved[list(kept)] = trained[list(kept.values())].to(moved)
+    return moved
