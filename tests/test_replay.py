@@ -70,7 +70,11 @@ def trained(
     return made, seen.callback_metrics, replays
 
 
-@pytest.mark.parametrize("contrast", [{}, {"alpha_steps": 4, "hard_steps": 2}])
+RISING = {"alpha": 0.5, "alpha_steps": 16, "hard_steps": 8}
+"""Values that float32, a recording's, holds as exactly as the host's float64."""
+
+
+@pytest.mark.parametrize("contrast", [{}, RISING])
 def test_replayed_steps_are_the_plain_ones(contrast):
     steps = 12
     plain, said, _ = trained(steps, False, **contrast)
@@ -84,9 +88,14 @@ def test_replayed_steps_are_the_plain_ones(contrast):
     assert torch.equal(made.judged.logits, plain.judged.logits)
 
 
-def test_rising_ramps_are_not_recorded():
-    _, _, replays = trained(SEEN + 3, True, alpha_steps=100)
-    assert not replays
+def test_a_recording_is_filled_with_the_steps_ramps():
+    plain, said, _ = trained(SEEN + 5, False, alpha_steps=100, hard_steps=100)
+    _, again, (one, *_) = trained(SEEN + 5, True, alpha_steps=100, hard_steps=100)
+    assert one.replays > 1
+    risen = (plain.global_step - 1) / 100
+    assert again["train/hardness"].item() == pytest.approx(risen, rel=1e-6)
+    assert again["train/alpha"].item() == pytest.approx(plain.contrast.alpha * risen, rel=1e-6)
+    assert said["train/alpha"].item() == pytest.approx(plain.contrast.alpha * risen, rel=1e-6)
 
 
 def test_a_bad_loss_of_a_replay_stops_the_run():

@@ -25,10 +25,11 @@ def test_gradient_of_mlm(alpha):
     assert torch.autograd.gradcheck(lambda x: mlm(x, LABELS, teacher, alpha), (logits,))
 
 
-def test_alpha_zero_reads_no_teacher():
-    logits = draw(5, 7)
+def test_without_a_share_of_the_teacher_it_is_cross_entropy():
+    logits, teacher = draw(5, 7), draw(5, 7)
     plain = mlm(logits, LABELS)
-    assert torch.equal(mlm(logits, LABELS, torch.full_like(logits, torch.nan), 0.0), plain)
+    assert torch.equal(mlm(logits, LABELS, teacher, 0.0), plain)
+    assert torch.equal(mlm(logits, LABELS, teacher, torch.tensor(0.0)), plain)
     expected = torch.nn.functional.cross_entropy(logits, LABELS, ignore_index=IGNORE)
     assert plain.item() == pytest.approx(expected.item(), abs=1e-12)
 

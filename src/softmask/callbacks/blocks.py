@@ -22,8 +22,8 @@ class Blocks(Callback):
         chunk: images, texts or pairs that encoders take at once, keeping what they give alone: a
             batch of any size, over all of which contrast still goes; about a third more time.
         graphs: record a step's forward and backward pass in a CUDA graph for each shape of batches
-            and replay it: for one GPU that waits for its host. With or without `compiled`. Steps in
-            which alpha or the hardness of negatives still rises are taken as without.
+            and replay it: for one GPU that waits for its host. With or without `compiled`. Each
+            recording, of 16 at most, keeps gradients of its own; other shapes go as without.
 
     Raises:
         InputError: two of them are asked for that do not go together, or a chunk is empty.

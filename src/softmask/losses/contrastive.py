@@ -22,7 +22,7 @@ def similarity(features: Tensor, candidates: Tensor, temperature: Tensor) -> Ten
         return _at_least_float(features) @ _at_least_float(candidates).T / temperature
 
 
-def soft_targets(teacher: Tensor, positive: Tensor, alpha: float) -> Tensor:
+def soft_targets(teacher: Tensor, positive: Tensor, alpha: float | Tensor) -> Tensor:
     """ALBEF's pseudo-targets: alpha of the teacher's belief, the rest on the known positives.
 
     Args:

@@ -13,7 +13,7 @@ def mlm(
     logits: Tensor,
     labels: Tensor,
     teacher: Tensor | None = None,
-    alpha: float = 0.0,
+    alpha: float | Tensor = 0.0,
     count: Tensor | None = None,
 ) -> Tensor:
     """Predict masked words, partly as the momentum twin would.
@@ -21,7 +21,7 @@ def mlm(
     Args:
         logits: (M, V).
         labels: original ids, IGNORE where there is nothing to predict, (M,).
-        teacher: the momentum twin's logits, (M, V); needed when alpha is not 0.
+        teacher: the momentum twin's logits, (M, V); None for alpha 0.
         alpha: share of the teacher's soft labels; 0 is plain cross-entropy.
         count: what to divide by instead of this rank's number of labels; the mean over ranks of
             that number makes several ranks equal one.
@@ -38,7 +38,7 @@ def next_words(
     weight: Tensor,
     count: int,
     teacher: Tensor | None = None,
-    alpha: float = 0.0,
+    alpha: float | Tensor = 0.0,
 ) -> Tensor:
     """Predict each next token of texts: an answer's tokens are summed, not averaged.
 
@@ -47,7 +47,7 @@ def next_words(
         labels: that token, IGNORE where there is none, (A, T).
         weight: of each text, (A,).
         count: what to divide by: questions for VQA, texts for captions.
-        teacher: the momentum twins' logits, (A, T, V); needed when alpha is not 0.
+        teacher: the momentum twins' logits, (A, T, V); None for alpha 0.
         alpha: share of the teacher's soft labels. They are over the vocabulary: ALBEF's first code
             normalised over the tokens of a text, by mistake.
 

@@ -156,9 +156,13 @@ class TaskModule(L.LightningModule):
     def loaded_weights(self) -> None:
         """Bring whatever copies the weights in line with them; tasks with twins do."""
 
-    def ramps(self) -> tuple[float, ...]:
-        """Numbers that `training_step` takes from the step's count, and not from the batch."""
-        return ()
+    def ramp(self, steps: int) -> float | Tensor:
+        """From 0 at the first step to 1 after `steps`; (), on the device, in a recorded step."""
+        return min(1.0, self.global_step / steps) if steps else 1.0
+
+    def ramps(self) -> set[int]:
+        """The `steps` of each `ramp` that a training step asks for."""
+        return set()
 
     def summary(self, corpus: str) -> str:
         """What the last test found, as lines of text; tasks with a table of their own say more."""

@@ -83,13 +83,13 @@ class ContrastTask(PairTask):
         self._negatives: Negatives | None = None
 
     @property
-    def hardness(self) -> float:
+    def hardness(self) -> float | Tensor:
         """How much similarity steers the draw of negatives at this step: 0 not at all, 1 wholly."""
         return self.ramp(self.contrast.hard_steps)
 
-    def ramps(self) -> tuple[float, ...]:
+    def ramps(self) -> set[int]:
         """How much the twins teach, and how hard negatives are."""
-        return (*super().ramps(), self.hardness)
+        return super().ramps() | {self.contrast.hard_steps}
 
     def loaded_weights(self) -> None:
         """Twins start equal to the weights just loaded, the queue without another run's pairs."""

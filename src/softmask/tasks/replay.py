@@ -2,8 +2,8 @@
 
 A step of a base model at batch 64 asks for some five thousand kernels; where the host takes 10 us
 for each, it takes twice the time that the device needs. A graph is one launch. Everything that
-`training_step` does must be the device's: what the host decides in it (`TaskModule.ramps`) and the
-shapes of the batch choose the recording.
+`training_step` does must be the device's. The shapes of the batch choose the recording; what the host
+makes of the step's count (`TaskModule.ramps`) is filled in, as the batch is.
 """
 
 from collections import Counter
@@ -30,6 +30,7 @@ class Recording:
     """What a replay refills, and what the host does again after it."""
 
     batch: Mapping[str, Any]
+    ramps: Mapping[int, Tensor]  # (), by the steps that each takes to rise
     loss: Tensor = field(init=False)
     grads: list[Tensor | None] = field(init=False)
     watched: list[Mapping[str, Tensor]] = field(default_factory=list)
@@ -96,6 +97,8 @@ class Replay:
         graph, self.now = self.recordings[key]
         for name, value in _tensors(batch).items():
             self.now.batch[name].copy_(value)
+        for steps, risen in self.now.ramps.items():
+            risen.fill_(self.task.ramp(steps))
         graph.replay()
         self._after(self.now, batch)
         return self.now.loss
@@ -109,18 +112,21 @@ class Replay:
             parameter.grad = grad
 
     def _key(self, batch: Batch) -> Key:
-        shapes = ((name, each.shape, each.dtype) for name, each in sorted(_tensors(batch).items()))
-        return (*shapes, *self.task.ramps())
+        return tuple(
+            (name, each.shape, each.dtype) for name, each in sorted(_tensors(batch).items())
+        )
 
     def _record(self, batch: Batch, batch_idx: int) -> tuple[Graph, Recording]:
         copies = {name: value.clone() for name, value in _tensors(batch).items()}
+        # Made before the recording: what is made within it is made anew by each replay.
+        ramps = {n: torch.zeros((), device=self.task.device) for n in self.task.ramps()}
         graph = self.graph()
         self.task.zero_grad(set_to_none=True)
-        return graph, graph.record(lambda: self._run({**batch, **copies}, batch_idx))
+        return graph, graph.record(lambda: self._run({**batch, **copies}, ramps, batch_idx))
 
-    def _run(self, batch: Batch, batch_idx: int) -> Recording:
+    def _run(self, batch: Batch, ramps: Mapping[int, Tensor], batch_idx: int) -> Recording:
         """Forward and backward; what the host would do is noted instead."""
-        made = Recording(batch)
+        made = Recording(batch, ramps)
         with _noted(self.task, made):
             loss = self.plain_step(batch, batch_idx)
         with torch.autocast(loss.device.type, enabled=False):
@@ -142,13 +148,17 @@ class Replay:
 
 @contextmanager
 def _noted(task: TaskModule, made: Recording) -> Iterator[None]:
-    """Let a task's log and guard only note what they are told, and note the attributes it sets."""
+    """Let a task's log and guard only note what they are told, and note the attributes it sets.
+
+    Ramps are the recording's.
+    """
 
     def note(method: str) -> Callable[..., None]:
         return lambda *args, **options: made.logged.append((method, args, options))
 
     before = dict(vars(task))
-    hooks = {"log": note("log"), "log_dict": note("log_dict")}
+    ramp = made.ramps.__getitem__
+    hooks = {"log": note("log"), "log_dict": note("log_dict"), "ramp": ramp}
     vars(task).update(hooks)
     vars(task.guard)["watch"] = lambda losses, *_: made.watched.append(losses)
     try:

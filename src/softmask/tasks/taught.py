@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Any, cast
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from softmask.backbone import Backbone
 from softmask.momentum import Momentum
@@ -60,7 +60,7 @@ class TaughtTask(TaskModule):
             yield
 
     @property
-    def alpha(self) -> float:
+    def alpha(self) -> float | Tensor:
         """Share of the twins' beliefs at this step: a linear ramp, then constant."""
         return self.distillation.alpha * self.ramp(self.distillation.alpha_steps)
 
@@ -79,10 +79,6 @@ class TaughtTask(TaskModule):
         """Twins start equal to the weights just loaded."""
         self.momentum.copy_from(self.taught())
 
-    def ramps(self) -> tuple[float, ...]:
+    def ramps(self) -> set[int]:
         """How much the twins teach."""
-        return (*super().ramps(), self.alpha)
-
-    def ramp(self, steps: int) -> float:
-        """From 0 at the first step to 1 after `steps`."""
-        return min(1.0, self.global_step / steps) if steps else 1.0
+        return super().ramps() | {self.distillation.alpha_steps}
