@@ -2,8 +2,8 @@
 
 A step of a base model at batch 64 asks for some five thousand kernels; where the host takes 10 us
 for each, it takes twice the time that the device needs. A graph is one launch. Everything that
-`training_step` does must be the device's. The shapes of the batch choose the recording; what the host
-makes of the step's count (`TaskModule.ramps`) is filled in, as the batch is.
+`training_step` does must be the device's. The shapes of the batch choose the recording; what the
+host makes of the step's count (`TaskModule.ramps`) is filled in, as the batch is.
 """
 
 from collections import Counter
