@@ -1,14 +1,15 @@
 """Runs of the ablation that were run again: do they end where they did, or as near as seeds do?
 
-Two runs of other seeds differ by more than 2 sqrt(2) deviations of one in five cases of a hundred.
+Two runs of other seeds differ by more than t sqrt(2) deviations in five cases of a hundred, where t
+is Student's quantile of as many seeds as the deviation is of: 4.3 of three.
 """
 
 import math
 from collections.abc import Sequence
 
-from benchmarks.compared import MISSING, RECALL, table, values
+from benchmarks.compared import MISSING, RECALL, backbone, table, values
 from benchmarks.lines import KEYS, Line
-from benchmarks.paired import spread
+from benchmarks.paired import spread, t_quantile
 
 AGAIN = "again"
 """The section's name, and that of the folder of its lines."""
@@ -40,10 +41,11 @@ def _cells(line: Line, first: Line, recorded: Sequence[Line]) -> list[str]:
     deviation = seeds.deviation
     said = f"{now - before:+.1f}"
     if deviation is not None:
-        near = abs(now - before) <= 2 * math.sqrt(2) * deviation
+        near = abs(now - before) <= t_quantile(seeds.seeds - 1) * math.sqrt(2) * deviation
         said += ", as seeds do" if near else ", **more than seeds do**"
+    size = backbone(line["data"], line["preset"])
     return [
-        f"{line['data']}, {line['steps']:,} steps, {line['preset']} on {line['device']}",
+        f"{line['data']}, {line['steps']:,} steps, {size} on {line['device']}",
         f"`{line['row']}`, seed {line['seed']}",
         f"{now:.1f}",
         f"{before:.1f}",

@@ -3,6 +3,7 @@
     python -m benchmarks.blind --scenes data/scenes --output docs/results/tasks/blind.json
 
 A test text that training has too gets its commonest label there, any other the commonest of all.
+What an expression means is pointed at in the middle of the picture.
 """
 
 import argparse
@@ -12,8 +13,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from data_modules.contents import meta, task_text
 from data_modules.shards import ShardSet
+from softmask.metrics import points_into
 
 Labelled = tuple[str, str]
 """A text and its label."""
@@ -37,6 +41,7 @@ def main(args: Sequence[str] | None = None) -> None:
         )
         for task, label in LABELS.items()
     }
+    found["grounding"] = round(middle(given.scenes / "grounding" / "test"), 4)
     given.output.write_text(json.dumps(found, indent=2) + "\n")
     print(found)
 
@@ -46,6 +51,16 @@ def read(folder: Path, label: Callable[[Mapping[str, Any]], str]) -> list[Labell
     shards = ShardSet(str(folder))
     samples = (shards.read(position) for position in range(len(shards)))
     return [(task_text(sample), label(meta(sample))) for sample in samples]
+
+
+def middle(folder: Path) -> float:
+    """Share of boxes in which the middle of the picture lies."""
+    shards = ShardSet(str(folder))
+    notes = [meta(shards.read(position)) for position in range(len(shards))]
+    boxes, sizes = (
+        torch.tensor([each[name] for each in notes]).float() for name in ("box", "size")
+    )
+    return float(points_into(sizes / 2, boxes).float().mean())
 
 
 def blind(train: Iterable[Labelled], test: Sequence[Labelled]) -> float:

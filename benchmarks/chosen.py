@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from benchmarks.compared import (
+    JUDGED,
     MISSING,
     RECALL,
     RETRIEVAL,
@@ -20,6 +21,7 @@ from benchmarks.rows import ALBEF
 
 CHOICES = "choices"
 """The section."""
+FIGURES = (*RETRIEVAL, JUDGED)
 
 
 def choices_of(lines: Sequence[Line]) -> dict[str, str]:
@@ -36,9 +38,9 @@ def choices_section(found: Settings) -> str:
             continue
         rows = rows_of({"row": row} for row in {*ideas, *ideas.values()})
         said += (
-            f"**{shared.data}**, {shared.title}\n\n{means_table(lines, rows, RETRIEVAL)}\n"
-            f"{differences_table(lines, ideas, RETRIEVAL)}\n"
-            f"{differences_table(lines, dict.fromkeys(ideas, ALBEF), RETRIEVAL)}\n"
+            f"**{shared.data}**, {shared.title}\n\n{means_table(lines, rows, FIGURES)}\n"
+            f"{differences_table(lines, ideas, FIGURES)}\n"
+            f"{differences_table(lines, dict.fromkeys(ideas, ALBEF), FIGURES)}\n"
         )
     return said or f"{MISSING}\n"
 

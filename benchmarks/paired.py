@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations_with_replacement
 from statistics import fmean, stdev
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 
@@ -20,6 +20,8 @@ EXACT = 10
 DRAWS = 20_000
 TAIL = 0.025
 """On each side of an interval of 95 %."""
+FEWEST = 3
+"""Differences that may hint at something: two that are noise have one sign every other time."""
 
 
 class Spread(NamedTuple):
@@ -40,12 +42,13 @@ class Difference(NamedTuple):
 
     @property
     def hinted(self) -> bool:
-        """Whether the bootstrap interval is off 0.
+        """Whether the bootstrap interval of `FEWEST` seeds or more is off 0.
 
-        It says little of few seeds: of three differences that are noise all have one sign, and so
-        an interval off 0, in one case of four, and of five in one of sixteen.
+        It says little of few seeds: of differences that are noise it is so in one case of four with
+        three seeds, whose interval is their range, and in one of six with five.
         """
-        return self.bootstrap is not None and off_zero(self.bootstrap)
+        enough = self.bootstrap is not None and self.seeds >= FEWEST
+        return enough and off_zero(cast(Interval, self.bootstrap))
 
     @property
     def significant(self) -> bool:

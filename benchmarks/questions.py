@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from benchmarks.compared import (
     ADDED,
+    JUDGED,
     MISSING,
     RECALL,
     Figure,
@@ -51,6 +52,12 @@ COVERAGE = Figure("coverage of the boxes, %", ("probe/boxes/coverage",))
 MASKED = Figure("no match, under the word's mask, %", ("probe/shortcut/masked/even/accuracy",))
 LEVEL = Figure("no match, under a level mask, %", ("probe/shortcut/level/even/accuracy",))
 SHUFFLED = Figure("no match, under a shuffled mask, %", ("probe/shortcut/shuffled/even/accuracy",))
+MASKS = {
+    "plain": "nothing masked",
+    "masked": "word's mask",
+    "shuffled": "shuffled mask",
+    "level": "level mask",
+}
 TEMPERATURE = Figure("temperature", ("probe/contrast/temperature",), 1, 4)
 CALIBRATION = Figure(
     "calibration error, contrast, %",
@@ -67,6 +74,7 @@ MAPS = Question(
     (
         ENTROPY,
         Figure("mean of the map, %", ("probe/maps/mean",)),
+        Figure("empty maps, %", ("probe/maps/empty",)),
         COVERAGE,
         Figure("pointing, %", ("probe/boxes/pointing",)),
         Figure("energy in boxes, %", ("probe/boxes/energy",)),
@@ -86,9 +94,12 @@ SHORTCUT = Question(
         MASKED,
         SHUFFLED,
         LEVEL,
+        Figure("likeliest text, nothing masked, %", ("probe/shortcut/plain/hard/accuracy",)),
         Figure("likeliest text, word's mask, %", ("probe/shortcut/masked/hard/accuracy",)),
-        Figure("match, nothing masked, %", ("probe/shortcut/plain/pairs/accuracy",)),
-        Figure("match, word's mask, %", ("probe/shortcut/masked/pairs/accuracy",)),
+        *(
+            Figure(f"match, {title}, %", (f"probe/shortcut/{mask}/pairs/accuracy",))
+            for mask, title in MASKS.items()
+        ),
         Figure("in training: masked negatives, %", ("train/accuracy/masked_negatives",)),
     ),
     tuple(("soft_mask/positives", figure) for figure in (MASKED, SHUFFLED, LEVEL)),
@@ -190,18 +201,18 @@ class Verdict(NamedTuple):
 
 
 def verdicts(found: Settings) -> list[Verdict]:
-    """Judge every row by `RECALL` in every setting that has it."""
+    """Judge every row by `JUDGED` in every setting that has it."""
     rows = rows_of(line for lines in found.values() for line in lines)
     judged = []
     for row in dict.fromkeys([*ADDED, *rows]):
         verdict = Verdict(row, [], [], [])
         for shared, lines in found.items():
-            move = compare(lines, row, default_of(row), RECALL)
+            move = compare(lines, row, default_of(row), JUDGED)
             if move is None or row == ALBEF:
                 continue
             sided = verdict.better if move.mean > 0 else verdict.worse
             place = sided if move.significant else verdict.open
-            place.append(f"{shared.data} ({shared.title}) {moved(move, RECALL)}")
+            place.append(f"{shared.data} ({shared.title}) {moved(move, JUDGED)}")
         if row != ALBEF:
             judged.append(verdict)
     return judged

@@ -3,12 +3,16 @@
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
+import yaml
+
+from benchmarks.tasks import BETWEEN
 from softmask.tables import recall_table
 
 ROOT = Path(__file__).parent.parent
-TASKS = "tasks/tasks.json", "tasks/whole.json", "tasks/blind.json"
+TASKS = "tasks/tasks.json", "tasks/whole.json", "tasks/blind.json", "tasks/pretrain.json"
 
 
 def between(text: str, name: str, said: str) -> str:
@@ -33,6 +37,7 @@ def filled_tasks(
     tasks: Mapping[str, Mapping[str, object]],
     whole: Mapping[str, object],
     blind: Mapping[str, float],
+    pretraining: Mapping[str, Any],
 ) -> str:
     """Put the figures of `make demo-tasks` between the marks of a README.
 
@@ -40,19 +45,32 @@ def filled_tasks(
         readme: its text.
         tasks: of tasks.json.
         whole: of whole.json.
-        blind: of blind.json, what texts alone give by task.
+        blind: of blind.json, what is right without a look at the picture, by task.
+        pretraining: its report, of retrieval before any fine-tuning.
     """
+    recalls = [pretraining["itm"][way]["r1"] for way in ("i2t", "t2i")]
     said = (
         f"All of it took {whole['minutes']:.0f} minutes, {whole['jobs']} trainings at a time "
         f"({whole['machine']}). In percent:\n\n"
-        "| task | figure | chance | text alone | from scratch | pretrained |\n"
-        "|---|---|---|---|---|---|\n"
+        "| task | figure | steps | chance | blind | from scratch | pretrained |\n"
+        "|---|---|---|---|---|---|---|\n"
     )
     for name, each in tasks.items():
         shares = (each["chance"], blind.get(name), each["scratch"], each["value"])
-        cells = [f"`{name}`", str(each["metric"]), *map(_percent, shares)]
+        cells = [f"`{name}`", str(each["metric"]), f"{_steps(name):,}", *map(_percent, shares)]
         said += f"| {' | '.join(cells)} |\n"
+    said += (
+        f"\nPretrained means {pretraining['steps']:,} steps before those of the task, from scratch "
+        f"these alone. Retrieval before\nany step of its own has {_percent(fmean(recalls))}.\n"
+    )
     return between(readme, "tasks", said)
+
+
+def _steps(task: str) -> int:
+    """What a task's recipe trains after pretraining."""
+    stages = (*([BETWEEN[task]] if task in BETWEEN else []), task)
+    files = [(ROOT / f"conf/demo/{stage}.yaml").read_text() for stage in stages]
+    return sum(int(yaml.safe_load(text)["trainer"]["max_steps"]) for text in files)
 
 
 def _percent(share: object) -> str:

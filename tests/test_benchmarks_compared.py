@@ -131,6 +131,21 @@ def test_cost_is_of_runs_that_were_alone():
     assert questions.cost_section(LINES) == "not measured\n"
 
 
+def test_defaults_follow_validation_and_not_the_test():
+    lines = [line | {"curve": {"9": {"recall": 0.9}, "100": {"recall": 0.5}}} for line in BETTER]
+    move = compare([*ALBEF, *lines], "soft_mask", "albef", compared.JUDGED)
+    assert move is not None
+    assert move.mean == pytest.approx(-2)
+    assert "| neither shown | `soft_mask`" in questions.defaults_answer(settings([*ALBEF, *lines]))
+    assert compared.JUDGED.of(measured.line("albef", 0, 0.5, curve={})) is None
+
+
+def test_scenes_have_a_backbone_of_their_own():
+    assert PLACE.title == "tiny on cpu, 100 steps each"
+    assert PLACE._replace(data="scenes").title == "local on cpu, 100 steps each"
+    assert PLACE._replace(data="scenes", preset="small").title == "small on cpu, 100 steps each"
+
+
 def test_a_default_follows_from_what_is_better_and_nowhere_worse():
     other = measured.row("soft_mask", [0.30, 0.31, 0.32], data="scenes")
     ground = measured.row("albef", [0.40, 0.411, 0.42], data="scenes")

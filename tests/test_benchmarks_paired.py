@@ -66,6 +66,19 @@ def test_rows_are_paired_by_seed():
     assert difference({3: 5.0}, {3: 2.0}) == Difference(3.0, 1, None, None)
 
 
+def test_noise_hints_in_a_case_of_four_with_three_seeds_and_of_six_with_five():
+    draws = np.random.default_rng(2)
+
+    def hints(seeds):
+        noise = [dict(enumerate(draws.normal(size=seeds).tolist())) for _ in range(3000)]
+        found = [difference(each, dict.fromkeys(each, 0.0)) for each in noise]
+        return np.mean([each.hinted for each in found])
+
+    assert hints(2) == 0  # half of them have one sign
+    assert hints(3) == pytest.approx(1 / 4, abs=0.03)
+    assert hints(5) == pytest.approx(1 / 6, abs=0.03)
+
+
 def test_three_of_one_sign_hint_and_no_more():
     found = difference({0: 1.0, 1: 2.0, 2: 9.0}, dict.fromkeys(range(3), 0.0))
     assert found is not None

@@ -109,10 +109,10 @@ def test_the_section_stands_beside_runs_at_equal_time():
     said = time_section(found, known)
     assert said.count("| `soft_mask` |") == 1  # equal time has no table of its own
     row = "| `soft_mask` | 2 | 1.20 | 0.62 to 1 or more | 1 of 2 seeds, by second 15 |"
-    assert f"{row} **+10.5 [10.0, 11.0]** |" in said
+    assert f"{row} +10.5 [10.0, 11.0] |" in said
     short = time_answer(found, known)
     assert "| `soft_mask` | `focal` |" in short
-    assert "each | 1.20, 0.62 to 1 or more; **+10.5 [10.0, 11.0]** | not measured |" in short
+    assert "each | 1.20, 0.62 to 1 or more; +10.5 [10.0, 11.0] | not measured |" in short
 
 
 def test_seeds_that_lead_are_told_by_when_all_of_them_do():

@@ -176,7 +176,7 @@ def test_text_alone_guesses_by_training():
     assert blind.blind([("a", "z"), ("a", "b")], [("a", "b"), ("a", "z")]) == 1 / 2
 
 
-def test_text_alone_is_read_from_shards(tmp_path):
+def test_what_needs_no_picture_is_read_from_shards(tmp_path):
     notes = {"vqa": {"answers": ["1"]}, "nlvr2": {"label": True}, "snli_ve": {"label": "neutral"}}
     for task, said in notes.items():
         for part, texts in (("train", ["a", "b"]), ("test", ["a", "c"])):
@@ -185,5 +185,14 @@ def test_text_alone_is_read_from_shards(tmp_path):
                 for number, text in enumerate(texts)
             ]
             write_shards(pairs, tmp_path / task / part)
+    boxes = [[0, 0, 4, 4], [40, 20, 20, 20], [40, 20, 9, 20]]  # the second holds the middle
+    meant = [{"box": box, "size": [100, 60]} for box in boxes]
+    write_shards(
+        [Pair(str(n), b"", "jpg", ["a"], said) for n, said in enumerate(meant)],
+        tmp_path / "grounding" / "test",
+    )
     blind.main(["--scenes", str(tmp_path), "--output", str(tmp_path / "blind.json")])
-    assert json.loads((tmp_path / "blind.json").read_text()) == dict.fromkeys(notes, 0.5)
+    assert json.loads((tmp_path / "blind.json").read_text()) == {
+        **dict.fromkeys(notes, 0.5),
+        "grounding": 0.3333,
+    }

@@ -65,16 +65,16 @@ def test_every_answer_points_at_a_section(script):
 
 def test_a_run_again_stands_beside_its_first():
     first = measured.row("focal", [0.5, 0.52, 0.54])
-    near = measured.line("focal", 1, 0.53, commit="def")
-    far = measured.line("focal", 2, 0.48)
+    near = measured.line("focal", 1, 0.63, commit="def")
+    far = measured.line("focal", 2, 0.41)  # 2 points times 4.3 sqrt(2) are 12.2
     other = measured.line("focal", 1, 0.5, steps=200)
     said = again_section([near, far, other], [*first, *measured.row("albef", [0.9, 0.1])])
     rows = said.splitlines()[2:]
     assert len(rows) == 2  # the other one has no first
-    assert "`focal`, seed 1 | 53.0 | 52.0 | 52.0 ± 2.0 | +1.0, as seeds do | abc, def" in rows[0]
+    assert "`focal`, seed 1 | 63.0 | 52.0 | 52.0 ± 2.0 | +11.0, as seeds do | abc, def" in rows[0]
     assert (
-        "`focal`, seed 2 | 48.0 | 54.0 | 52.0 ± 2.0 | -6.0, **more than seeds do** | abc, abc"
+        "`focal`, seed 2 | 41.0 | 54.0 | 52.0 ± 2.0 | -13.0, **more than seeds do** | abc, abc"
         in rows[1]
     )
     alone = again_section([near], first[1:2])
-    assert "| 53.0 | 52.0 | 52.0 | +1.0 |" in alone
+    assert "| 63.0 | 52.0 | 52.0 | +11.0 |" in alone
