@@ -72,6 +72,29 @@ def test_large_seeds_work(monkeypatch):
     assert len(task.steps) == 1
 
 
+class Drawing(training.Recorded):
+    """Keeps what each step draws, and learns next to nothing."""
+
+    def compute_loss(self, _):
+        self.steps.append(torch.rand(()).item())
+        return self.matcher.bias.sum()
+
+
+def test_draws_depend_on_seed_step_and_rank_alone(monkeypatch):
+    def drawn(seed, rank):
+        monkeypatch.setenv("PL_GLOBAL_SEED", str(seed))
+        monkeypatch.setattr(Drawing, "global_rank", rank)
+        task = training.task()
+        task.__class__ = Drawing
+        torch.seed()  # what was drawn before must not count
+        training.trainer(max_steps=2).fit(task, training.Given([training.batch()] * 2))
+        return task.steps
+
+    found = [drawn(seed, rank) for seed in (0, 1) for rank in (0, 1)]
+    assert len({number for steps in found for number in steps}) == 8
+    assert drawn(1, 1) == found[-1]
+
+
 class Moved(training.Recorded):
     """Reads its matcher from where another task kept it, and notes what it was shown."""
 

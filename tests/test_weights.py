@@ -6,6 +6,7 @@ import golden_albef as golden
 import pytest
 import tiny
 import torch
+import training
 from transformers import BertConfig, BertForMaskedLM, RobertaConfig, RobertaForMaskedLM
 
 from softmask.errors import InputError
@@ -24,9 +25,9 @@ SIZES = {
 }
 
 
-def new_task(seed=0):
+def new_task(seed=0, **options):
     parts = {"contrast": Contrast(queue_size=4), "soft_mask": SoftMasking(layer=0)}
-    task = PretrainTask(tiny.backbone(seed), **parts)
+    task = PretrainTask(tiny.backbone(seed), **parts, **options)
     tiny.shake(task.words, seed)
     return task.eval()
 
@@ -68,6 +69,15 @@ def assert_bert_loaded(task, bert, report):
 
 def test_bert_folder_fills_text_encoder_fusion_encoder_and_word_head(task, bert, folder):
     assert_bert_loaded(task, bert, load_bert(task, str(folder)))
+
+
+def test_a_training_and_its_twins_start_from_the_bert(bert, folder):
+    task = training.alone(new_task(bert=str(folder)))
+    task.setup("fit")
+    assert torch.equal(task.backbone.text.table, bert.get_input_embeddings().weight)
+    own = torch.nn.ModuleDict(task.taught()).state_dict()
+    for name, value in task.momentum.twin.state_dict().items():
+        assert torch.equal(value, own[name]), name
 
 
 def test_bert_file_with_old_names_loads_alike(task, bert, folder):

@@ -60,6 +60,17 @@ def test_a_step_asks_the_twins_after_they_moved(kind):
         torch.testing.assert_close(a, b)
 
 
+@pytest.mark.parametrize("step", [0, 5])
+def test_the_twins_share_rises_over_alpha_steps(kind, monkeypatch, step):
+    monkeypatch.setattr(kind, "global_step", step)
+    shares = Distillation(alpha=0.4, alpha_steps=10), Distillation(alpha=0.4 * step / 10)
+    rising, constant = (
+        training.alone(classes.task(kind, distillation=share)).training_step(classes.batch(kind), 0)
+        for share in shares
+    )
+    torch.testing.assert_close(rising, constant)
+
+
 def test_every_parameter_learns_but_those_that_are_said_to_rest(kind):
     task = classes.task(kind)
     training.alone(task).training_step(classes.batch(kind), 0).backward()

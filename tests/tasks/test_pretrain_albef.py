@@ -29,12 +29,15 @@ def update_twins(task):
     return task.momentum.twin["backbone"], task.momentum.twin["words"]
 
 
-def contrast(own, candidates, taught, temperature, gamma):
+def contrast(own, candidates, taught, temperature, focus):
     """Contrast of docs/method.md, one direction."""
     log_p = (own @ candidates.T / temperature).log_softmax(dim=1)
     belief = (taught @ candidates.T / temperature).softmax(dim=1)
-    target = ALPHA * belief + (1 - ALPHA) * torch.eye(len(own), len(candidates))
-    return -((1 - log_p.exp()) ** gamma * target.detach() * log_p).sum(dim=1).mean()
+    known = torch.eye(len(own), len(candidates))
+    target = ALPHA * belief + (1 - ALPHA) * known
+    solved = (known * log_p.exp()).sum(dim=1, keepdim=True) if focus.per_row else log_p.exp()
+    factor = (1 - (solved.detach() if focus.detach else solved)) ** focus.gamma
+    return -(factor * target.detach() * log_p).sum(dim=1).mean()
 
 
 def words(network, head, image, ids, mask):
@@ -43,7 +46,7 @@ def words(network, head, image, ids, mask):
     return head(network.fuse(states, mask, network.project(image)), network.text.table)
 
 
-def albef(task, given, gamma=0.0):
+def albef(task, given):
     """docs/method.md on (image, input_ids), MLM on mlm_ids; focal when gamma is not 0."""
     network, mask = task.backbone, given["attention_mask"]
     twin, twin_head = update_twins(task)
@@ -55,8 +58,8 @@ def albef(task, given, gamma=0.0):
     texts = torch.cat([twin_text, task.queue.text])
     images = torch.cat([twin_image, task.queue.image])
     tau = network.temperature
-    i2t = contrast(image, texts, twin_image, tau, gamma)
-    t2i = contrast(text, images, twin_text, tau, gamma)
+    i2t = contrast(image, texts, twin_image, tau, task.contrast)
+    t2i = contrast(text, images, twin_text, tau, task.contrast)
 
     def match(rows, images):
         return network.fuse(w[rows], mask[rows], network.project(v[images]))[:, 0]
@@ -86,13 +89,21 @@ def assert_same_gradients(task, reference):
 
 
 @pytest.mark.parametrize(
-    ("augment", "gamma"), [("none", 0.0), ("shared", 0.0), ("none", 2.0), ("shared", 0.5)]
+    ("augment", "focus"),
+    [
+        ("none", {}),
+        ("shared", {}),
+        ("none", {"gamma": 2.0}),
+        ("shared", {"gamma": 0.5}),
+        ("none", {"gamma": 2.0, "per_row": True}),
+        ("none", {"gamma": 2.0, "detach": True}),
+    ],
 )
-def test_all_off_is_albef_and_focus_is_its_equation(augment, gamma):
-    task, reference = pair(contrast={**ALBEF, "gamma": gamma}, soft_mask={"weight": 0.0})
+def test_all_off_is_albef_and_focus_is_its_equation(augment, focus):
+    task, reference = pair(contrast={**ALBEF, **focus}, soft_mask={"weight": 0.0})
     given = training.batch(4, training.text(augment=augment))
     losses = training.step(task, given)
-    expected = albef(reference, given, gamma)
+    expected = albef(reference, given)
     assert set(losses) == set(expected)
     for name, loss in expected.items():
         assert losses[name] == pytest.approx(loss.item(), rel=1e-5), name
@@ -115,6 +126,29 @@ def test_queue_takes_the_twins_features():
     assert task.queue.pointer == 4
 
 
+class Offered(training.Recorded):
+    """Keeps the similarities by which negatives are drawn."""
+
+    def draw_negatives(self, i2t, t2i, same):
+        self.offered = i2t, t2i
+        return super().draw_negatives(i2t, t2i, same)
+
+
+def test_negatives_are_drawn_by_the_likeness_of_this_batch_to_the_twins():
+    task, reference = pair()
+    task.__class__ = Offered
+    given = training.batch(4)
+    training.step(task, given)
+    read, mask = given["input_ids"], given["attention_mask"]
+    twin, _ = update_twins(reference)
+    own, taught = (
+        reference.see(who, given["image"], read, mask) for who in (reference.backbone, twin)
+    )
+    tau = reference.backbone.temperature
+    expected = own.image @ taught.text.T / tau, own.text @ taught.image.T / tau
+    torch.testing.assert_close(task.offered, expected, rtol=1e-4, atol=1e-4)
+
+
 def soft(task, given, cam):
     """docs/method.md with maps (B, L, N): each text alone with the image that its mask scaled."""
     network, mask = task.backbone, given["attention_mask"]
@@ -124,8 +158,8 @@ def soft(task, given, cam):
     for b in range(len(v)):
         for word in given["words"][b].tolist():
             patches = cam[b, word, 1:]
-            low, high = patches.min(), patches.max()
-            span = (high - low).clamp_min(1e-30)  # an empty map fades nothing
+            low = 0.0 if task.soft_mask.by_max else patches.min()
+            span = (patches.max() - low).clamp_min(1e-30)  # an empty map fades nothing
             keep = torch.cat([torch.ones(1), 1 - (patches - low) / span])
             for text in [b, int(NEGATIVES.text[b])][: 1 + task.soft_mask.negatives]:
                 keys = network.project((v[b] * keep[:, None]).unsqueeze(0))
@@ -136,11 +170,16 @@ def soft(task, given, cam):
 
 
 @pytest.mark.parametrize(
-    ("masks", "negatives", "augment"),
-    [(1, True, "shared"), (3, True, "none"), (3, False, "shared"), (1, False, "none")],
+    ("masks", "negatives", "augment", "by_max"),
+    [
+        (1, True, "shared", False),
+        (3, True, "none", True),
+        (3, False, "shared", False),
+        (1, False, "none", False),
+    ],
 )
-def test_soft_term_scales_image_tokens(masks, negatives, augment):
-    task, reference = pair(soft_mask={"negatives": negatives, "layer": 0})
+def test_soft_term_scales_image_tokens(masks, negatives, augment, by_max):
+    task, reference = pair(soft_mask={"negatives": negatives, "layer": 0, "by_max": by_max})
     given = training.batch(4, training.text(masks_per_pair=masks, augment=augment))
     losses = training.step(task, given)
     network, mask = reference.backbone, given["attention_mask"]

@@ -14,7 +14,7 @@ class Plain(training.Recorded):
 
     def training_step(self, batch, batch_idx):
         self.backbone.clamp_temperature()
-        losses = albef(self, batch, GAMMA)
+        losses = albef(self, batch)
         cam, cached = self.maps(batch)
         if batch_idx % LOOKED == 0:
             both = torch.stack([cam.flatten(), cached.flatten()])

@@ -61,17 +61,44 @@ def test_a_loss_of_weight_zero_moves_nothing():
     assert all(not p.grad.any() for p in task.parameters() if p.grad is not None)
 
 
-@pytest.mark.parametrize("name", ["itc", "itm", "mlm"])
-def test_weights_scale_their_own_loss(name):
-    given = training.batch()
-    plain, doubled = training.task(), training.task(weights=Weights(**{name: 2.0}))
-    for task in (plain, doubled):
-        task.negatives = Negatives(
-            text=torch.tensor([1, 2, 3, 0]), image=torch.tensor([3, 0, 1, 2])
-        )
-    one, two = training.step(plain, given), training.step(doubled, given)
+def stepped(temperature=0.07, **options):
+    """The losses of a step whose negatives are given, and the temperature that it used."""
+    task = training.task(**options)
+    task.negatives = NEIGHBOURS
+    with torch.no_grad():
+        task.backbone.temperature.fill_(temperature)
+    losses = training.step(task, training.batch())
+    return losses, task.backbone.temperature.item()
+
+
+@pytest.mark.parametrize(
+    ("name", "doubled"),
+    [
+        ("itc", {"weights": Weights(itc=2.0)}),
+        ("itm", {"weights": Weights(itm=2.0)}),
+        ("mlm", {"weights": Weights(mlm=2.0)}),
+        ("soft", {"soft_mask": {"weight": 2.0}}),
+    ],
+)
+def test_weights_scale_their_own_loss(name, doubled):
+    one, two = stepped()[0], stepped(**doubled)[0]
     for loss, value in one.items():
         assert two[loss] == pytest.approx(value * (2 if loss == name else 1), rel=1e-6)
+
+
+@pytest.mark.parametrize("step", [0, 5])
+def test_the_twins_share_of_contrast_and_words_rises_over_alpha_steps(monkeypatch, step):
+    monkeypatch.setattr(training.Recorded, "global_step", step)
+    rising, _ = stepped(contrast={"alpha": 0.4, "alpha_steps": 10})
+    constant, _ = stepped(contrast={"alpha": 0.4 * step / 10})
+    assert rising == pytest.approx(constant, rel=1e-5)
+
+
+@pytest.mark.parametrize(("start", "used"), [(0.9, 0.5), (1e-4, 1e-3)])
+def test_the_temperature_is_clamped_before_a_step(start, used):
+    losses, after = stepped(start)
+    assert after == pytest.approx(used)
+    assert losses == pytest.approx(stepped(used)[0], rel=1e-5)
 
 
 class Turns(training.Recorded):

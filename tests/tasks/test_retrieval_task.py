@@ -16,7 +16,7 @@ from data_modules.write import columns, write_shards
 from softmask.errors import InputError
 from softmask.metrics import recall_intervals
 from softmask.optim import Optim
-from softmask.tasks import Contrast, Evaluation, Negatives, RetrievalTask
+from softmask.tasks import Contrast, Evaluation, Negatives, RetrievalTask, contrast
 
 ALBEF = {"gamma": 0.0, "match_captions": False, "queue_size": 8, "momentum": 0.9}
 TEXT = TextOptions()
@@ -38,8 +38,8 @@ class Recorded(RetrievalTask):
         return super().draw_negatives(i2t, t2i, same)
 
 
-def make(parts=None, optim=None, evaluation=None, **contrast):
-    given = Contrast(**{**ALBEF, **contrast})
+def make(parts=None, optim=None, evaluation=None, **options):
+    given = Contrast(**{**ALBEF, **options})
     task = Recorded(
         training.backbone(**(parts or {})), optim, contrast=given, evaluation=evaluation
     )
@@ -117,6 +117,33 @@ def test_equal_captions_count_when_asked():
         given["text_id"] = torch.tensor([5, 6, 5, 7])
         training.step(task, given)
         assert task.same[0][0].tolist() == [True, False, asked, False]
+
+
+@pytest.mark.parametrize(
+    ("options", "places"),
+    [
+        ({"match_captions": True}, [[0, 5], [1, 3], [2, 6], [1, 3]]),
+        ({"match_captions": False}, [[0], [1], [2, 6], [3]]),
+        ({"match_captions": True, "match_ids": False}, [[0], [1], [2], [3]]),
+    ],
+)
+def test_pairs_of_equal_items_are_positives_in_the_batch_and_in_the_queue(
+    monkeypatch, options, places
+):
+    """Places 0 to 3 are of the batch, 4 to 7 of the step before, the others still of nobody."""
+    known, real = [], contrast.soft_targets
+
+    def spy(teacher, positive, alpha):
+        known.append(positive)
+        return real(teacher, positive, alpha)
+
+    monkeypatch.setattr(contrast, "soft_targets", spy)
+    task, given = make(**options), batch(turns=(0,), images=4)
+    for images, captions in (((0, 1, 2, 3), (4, 5, 6, 7)), ((8, 9, 2, 10), (5, 11, 12, 11))):
+        given |= {"image_id": torch.tensor(images), "text_id": torch.tensor(captions)}
+        training.step(task, given)
+    for found in known[2:]:  # of images and of texts
+        assert [row.nonzero().flatten().tolist() for row in found] == places
 
 
 def test_pairs_of_one_image_alone_are_refused_before_the_step():
@@ -230,6 +257,18 @@ def test_recalls_are_those_of_every_pair_judged_alone(gallery, alone, k, equal):
             assert got["interval"] == recall_intervals(scores, correct, unit)
             seen.update(expected.values())
     assert len(seen) > 4  # the numbers could tell
+
+
+@pytest.mark.parametrize("k", [4, 0])
+def test_what_is_logged_is_the_report_and_its_best_mean_is_watched(gallery, k):
+    task, (logged,) = evaluate(gallery[0], Evaluation(k_test=k))
+    expected = {}
+    for name in ("itc", "itm") if k else ("itc",):
+        of = task.report[name]
+        flat = {f"val/{name}/{d}@{n}": of[d][f"r{n}"] for d in ("i2t", "t2i") for n in (1, 5, 10)}
+        mean = sum(flat.values()) / 6
+        expected |= {**flat, f"val/{name}/mean": mean, "val/recall": mean}
+    assert logged == pytest.approx(expected)
 
 
 def test_predictions_are_of_every_caption(gallery, alone):

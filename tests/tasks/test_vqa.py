@@ -65,6 +65,17 @@ def test_twins_follow_and_teach(kind, tmp_path):
     assert not torch.isclose(task.training_step(batches(), 0), taught)
 
 
+@pytest.mark.parametrize("step", [0, 5])
+def test_the_twins_share_rises_over_alpha_steps(kind, monkeypatch, step, tmp_path):
+    monkeypatch.setattr(kind, "global_step", step)
+    shares = Distillation(alpha=0.4, alpha_steps=10), Distillation(alpha=0.4 * step / 10)
+    rising, constant = (
+        training.alone(asking.task(kind, tmp_path, distillation=share)).training_step(batches(), 0)
+        for share in shares
+    )
+    torch.testing.assert_close(rising, constant)
+
+
 def test_learns_a_few_questions_by_heart(kind, tmp_path):
     colours = [json.loads(s.columns["json"])["answers"][0] for s in asking.samples()]
     assert len(set(colours)) == 4
