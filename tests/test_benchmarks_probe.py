@@ -7,7 +7,7 @@ import torch
 
 from benchmarks.contrasted import calibration_error, contrast_report, hard_queries, same_text
 from benchmarks.localise import judge_map, means, named_things, spread
-from benchmarks.probe import opposed
+from benchmarks.probe import _matching_error, opposed
 from benchmarks.shortcut import ask, conditions, shortcut_report
 from softmask.captions import Word
 
@@ -113,6 +113,12 @@ def test_calibration_error_against_a_loop():
         total += abs(sum(float(confidence[i]) - float(right[i]) for i in inside)) / 200
     assert calibration_error(confidence, right) == pytest.approx(total, rel=1e-5)
     assert calibration_error(torch.ones(5), torch.ones(5)) == 0
+
+
+def test_calibration_of_matching_is_that_of_the_answer_given():
+    """Said with 0.95, 0.75, 0.65 and 0.85, of which the first and the third are right."""
+    asked = {"plain/pairs": torch.tensor([0.95, 0.25]), "plain/even": torch.tensor([0.35, 0.85])}
+    assert _matching_error(asked) == pytest.approx((0.05 + 0.75 + 0.35 + 0.85) / 4)
 
 
 def test_hard_queries_are_those_with_a_near_caption():

@@ -59,6 +59,14 @@ def test_pictures_are_on_white(samples):
     assert sum(corner > 250 for corner in corners) > 0.85 * len(corners)
 
 
+def test_captions_name_the_colours_of_their_pictures(samples):
+    named = {captions(s)[0]: s for part in samples.values() for s in part}
+    for name, most in (("red heart", 0), ("green heart", 1), ("blue heart", 2)):
+        means = picture(named[name]).mean((0, 1))
+        assert means.argmax() == most, name
+        assert means[most] > means.min() + 50, name
+
+
 def test_shuffled(samples):
     keys = [sample.key for sample in samples["train"]]
     assert keys != sorted(keys)

@@ -10,6 +10,9 @@ from data_modules.commands import main
 from data_modules.contents import captions, meta, picture, sides
 from data_modules.decode import decode
 from data_modules.scenes import write_scenes
+from data_modules.scenes.render import render
+from data_modules.scenes.vocabulary import find_level, read_things
+from data_modules.scenes.write import Options, make_world, tasks_at
 from data_modules.shards import ShardSet
 from softmask.errors import InputError
 
@@ -77,6 +80,16 @@ def test_statements(samples):
         assert notes["sentence_id"] == f"test-{group}-0"
         assert isinstance(notes["label"], bool)
         assert "image_id" not in notes
+
+
+def test_statements_have_their_left_scene_left_and_their_right_one_right(samples):
+    world = make_world(Options(50, 10, 1, 96, 0), "test", read_things(find_level(1)))
+    for sample in samples["nlvr2", "test"]:
+        notes = meta(sample)
+        group, member = map(int, notes["identifier"].split("-")[1:3])
+        composed = tasks_at(1)["nlvr2"].compose(world, group, 0)[member]
+        assert sides(sample) == tuple(render(each, world.drawings) for each in composed.scenes)
+        assert (captions(sample), notes["label"]) == (composed.texts, composed.notes["label"])
 
 
 def test_hypotheses(samples):

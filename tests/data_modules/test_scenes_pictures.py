@@ -38,6 +38,16 @@ def test_a_box_is_where_a_thing_is_and_tight(world):
         assert np.abs(np.subtract(found, wanted)).max() <= 3, scene.objects[0]
 
 
+@pytest.mark.parametrize(("name", "most"), [("red heart", 2), ("blue heart", 0)])
+def test_a_thing_has_the_colour_of_its_name(world, name, most):
+    draw = random.Random(0)
+    scene = world.scene(draw, [world.one(draw, name)])
+    x, y, w, h = scene.objects[0].box
+    means = pixels(scene, world.drawings)[y : y + h, x : x + w].mean((0, 1))
+    assert means.argmax() == most
+    assert means[most] > means.min() + 50
+
+
 def test_a_curtain_hides_what_is_behind_it(world):
     scene = world.scene(random.Random(0), curtain="corner")
     x, y, w, h = scene.curtain

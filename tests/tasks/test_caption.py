@@ -148,18 +148,34 @@ def test_pictures_without_captions_are_captioned_but_not_scored(learnt, tmp_path
     made, _ = learnt
     folder = tmp_path / "a"
     write_shards(fake_pairs(4, size=training.SIZE), folder)
-    rewrite_without_captions(folder)
+    rewrite_without_captions(folder, range(4))
     training.trainer().test(made, datamodule=data(test=str(folder)), verbose=False)
     assert (len(made.submission), made.report) == (4, {"images": 4, "captioned": 0})
     with pytest.raises(InputError, match=r"None of the 4 pictures of data\.init_args\.val"):
         training.trainer().validate(made, datamodule=data(val=str(folder)), verbose=False)
 
 
-def rewrite_without_captions(folder):
-    """As bare tars of pictures are."""
+def test_captions_are_scored_by_those_of_their_own_picture(learnt, tmp_path):
+    made, _ = learnt
+    pairs = list(fake_pairs(4, size=training.SIZE))
+    write_shards(pairs, tmp_path)
+    rewrite_without_captions(tmp_path, (0, 2))
+    training.trainer().test(made, datamodule=data(test=str(tmp_path)), verbose=False)
+    assert [row["caption"] for row in made.submission] == [pair.captions[0] for pair in pairs]
+    assert (made.report["images"], made.report["captioned"]) == (4, 2)
+    assert made.report["bleu4"] == pytest.approx(1)
+
+
+def rewrite_without_captions(folder, places):
+    """Leave the pictures of some pairs alone, as bare tars do."""
     (file,) = folder.glob("*.tar")
+    bare = tuple(f"{pair.key}." for n, pair in enumerate(fake_pairs(4)) if n in places)
     with tarfile.open(file) as tar:
-        kept = [(info, tar.extractfile(info).read()) for info in tar if info.name.endswith(".png")]
+        kept = [
+            (info, tar.extractfile(info).read())
+            for info in tar
+            if info.name.endswith(".png") or not info.name.startswith(bare)
+        ]
     (folder / "index.json").unlink()
     with tarfile.open(file, "w") as tar:
         for info, content in kept:

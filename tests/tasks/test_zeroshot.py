@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
 
 
 @torch.no_grad()
-def by_loops(made, k):
+def by_loops(made, k, similarity=0.0):
     """The classes of every picture, best first: contrastive, and its k best judged again."""
     reader = Reader(Text(TextOptions()), training.SIZE)
 
@@ -66,7 +66,7 @@ def by_loops(made, k):
         for c in near[:k]:
             ids, states, _ = said(TEMPLATES[0].format(SHAPES[c]))
             fused = made.backbone.fuse(states, ids > 0, made.backbone.project(tokens))
-            logit[c] = made.matcher(fused[:, 0])[0, 1].item()
+            logit[c] = made.matcher(fused[:, 0])[0, 1].item() + similarity * cosine[c]
         judged = [*sorted(near[:k], key=lambda c, by=logit: -by[c]), *near[k:]]
         label = next(n for n, shape in enumerate(SHAPES) if shape in pair.captions[0])
         orders.append((label, near, judged))
@@ -99,11 +99,12 @@ def test_report_is_that_of_plain_loops(folder, k, batch):
     assert f"{100 * report['itc']['top1']:.1f} [" in table
 
 
-def test_predictions_name_the_best_classes(folder):
-    made = task(k_test=2)
+@pytest.mark.parametrize(("k", "similarity"), [(2, 0.0), (3, 30.0)])
+def test_predictions_name_the_best_classes(folder, k, similarity):
+    made = task(k_test=k, similarity=similarity)
     found = training.trainer().predict(made, datamodule=data(folder))
     rows = [row for part in found for row in part["classes"]]
-    orders = by_loops(made.eval(), 2)
+    orders = by_loops(made.eval(), k, similarity)
     assert rows == [[SHAPES[c] for c in judged] for _, _, judged in orders]
     assert [key for part in found for key in part["key"]] == [p.key for p in fake_pairs(COUNT, 5)]
 
