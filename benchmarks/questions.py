@@ -198,6 +198,12 @@ class Verdict(NamedTuple):
     better: list[str]
     worse: list[str]
     open: list[str]
+    better_on: set[str]  # data sets
+
+    @property
+    def due(self) -> bool:
+        """Whether it is to become the default: one data set alone may be a draw of many."""
+        return len(self.better_on) > 1 and not self.worse
 
 
 def verdicts(found: Settings) -> list[Verdict]:
@@ -205,13 +211,15 @@ def verdicts(found: Settings) -> list[Verdict]:
     rows = rows_of(line for lines in found.values() for line in lines)
     judged = []
     for row in dict.fromkeys([*ADDED, *rows]):
-        verdict = Verdict(row, [], [], [])
+        verdict = Verdict(row, [], [], [], set())
         for shared, lines in found.items():
             move = compare(lines, row, default_of(row), JUDGED)
             if move is None or row == ALBEF:
                 continue
             sided = verdict.better if move.mean > 0 else verdict.worse
             place = sided if move.significant else verdict.open
+            if place is verdict.better:
+                verdict.better_on.add(shared.data)
             place.append(f"{shared.data} ({shared.title}) {moved(move, JUDGED)}")
         if row != ALBEF:
             judged.append(verdict)
@@ -230,12 +238,13 @@ def defaults_section(found: Settings) -> str:
 
 
 def defaults_answer(found: Settings) -> str:
-    """Which rows are better somewhere and worse nowhere, and the other way round."""
+    """Which rows are to become defaults, which may, and which not."""
     judged = verdicts(found)
     if not any(each.better or each.worse or each.open for each in judged):
         return f"{MISSING}\n"
     sides = {
-        "better somewhere and worse nowhere": [x for x in judged if x.better and not x.worse],
+        "better on two data sets or more, worse on none": [x for x in judged if x.due],
+        "better on one, worse on none": [x for x in judged if x.better and not (x.worse or x.due)],
         "worse somewhere and better nowhere": [x for x in judged if x.worse and not x.better],
         "both": [x for x in judged if x.worse and x.better],
         "neither shown": [x for x in judged if not (x.worse or x.better)],

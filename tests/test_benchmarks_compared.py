@@ -151,18 +151,24 @@ def test_a_default_follows_from_what_is_better_and_nowhere_worse():
     ground = measured.row("albef", [0.40, 0.411, 0.42], data="scenes")
     alone = settings(LINES)
     said = questions.defaults_answer(alone)
-    assert "| better somewhere and worse nowhere | `soft_mask` |" in said
+    assert "| better on two data sets or more, worse on none | none |" in said
+    assert "| better on one, worse on none | `soft_mask` |" in said
     assert "| worse somewhere and better nowhere | none |" in said
     both = {**alone, **settings([*other, *ground])}
     said = questions.defaults_answer(both)
-    assert "| better somewhere and worse nowhere | none |" in said
+    assert "| better on one, worse on none | none |" in said
     assert "| both | `soft_mask` |\n| neither shown | `focal`" in said
     (row,) = [x for x in questions.verdicts(both) if x.row == "soft_mask"]
-    assert [len(each) for each in row[1:]] == [1, 1, 0]
+    assert [len(each) for each in row[1:]] == [1, 1, 0, 1]
     (focal,) = [x for x in questions.verdicts(both) if x.row == "focal"]
-    assert [len(each) for each in focal[1:]] == [0, 0, 1]
+    assert [len(each) for each in focal[1:]] == [0, 0, 1, 0]
     assert "| `mmda` | `albef` |  |  | not measured |" in questions.defaults_section(both)
     assert questions.defaults_answer({}) == "not measured\n"
+    twice = {**alone, **settings([line | {"data": "scenes"} for line in LINES])}
+    said = questions.defaults_answer(twice)
+    assert "| better on two data sets or more, worse on none | `soft_mask` |" in said
+    longer = {**alone, **settings([line | {"steps": 900} for line in LINES])}
+    assert "two data sets or more, worse on none | none |" in questions.defaults_answer(longer)
 
 
 def points(element: ElementTree.Element) -> list[tuple[float, float]]:
