@@ -44,7 +44,7 @@ def load_weights(
         path: a Lightning checkpoint of ours, a folder that `SoftMask.save_pretrained` made, an
             official ALBEF .pth, or a BERT's or ViT's file, which fills its part.
         adapt: what a task makes of weights that it starts from, see `TaskModule.adapt`. With it
-            the queue stays behind and is not missed, nor are twins, which follow the weights.
+            queue and twins stay behind and are not missed: `loaded_weights` makes them anew.
 
     Returns:
         What was matched, missing, unexpected.
@@ -57,10 +57,11 @@ def load_weights(
     # A file of nobody's that we know may still fit by its names.
     state = kind.rename(content.tensors, text_layers(module)) if kind else content.tensors
     if adapt:
-        state = _adapted(state, adapt)
+        state = adapt({k: v for k, v in state.items() if not k.startswith((QUEUE, TWIN))})
     report = fill(module, state, str(path))
     if adapt:
-        report = _without_copies(report)
+        missing = [name for name in report.missing if not name.startswith((QUEUE, TWIN))]
+        report = replace(report, missing=missing)
     if kind:
         report = replace(report, note=kind.note)
         if kind.rename is from_bert:
@@ -72,25 +73,6 @@ def load_weights(
             f"official ALBEF file."
         )
     return report
-
-
-def _adapted(state: State, adapt: Callable[[State], State]) -> State:
-    """Apply a task's rule to the weights and to their twins alike; the queue is left out."""
-    own = {k: v for k, v in state.items() if not k.startswith((QUEUE, TWIN))}
-    twins = {k.removeprefix(TWIN): v for k, v in state.items() if k.startswith(TWIN)}
-    adapted = adapt(own)
-    if twins:
-        adapted = adapted | {TWIN + k: v for k, v in adapt(twins).items()}
-    return adapted
-
-
-def _without_copies(report: LoadReport) -> LoadReport:
-    """Leave out what is no loss: queues, and twins that the file or the task alone has."""
-    missing, unexpected = (
-        [k for k in names if not k.startswith((QUEUE, TWIN))]
-        for names in (report.missing, report.unexpected)
-    )
-    return replace(report, missing=missing, unexpected=unexpected)
 
 
 def compare(module: nn.Module, state: Mapping[str, Tensor], source: str) -> LoadReport:

@@ -114,20 +114,18 @@ class TaskModule(L.LightningModule):
     def adapt(self, state: State) -> State:
         """Turn weights to start from into this task's own; as they are, unless a task says more.
 
-        `setup` calls it when `init_from` is given, before anything is filled: once for the weights
-        and, if the file has them, once for their momentum twins, whose names come without
-        `momentum.twin.`. Here VQA makes its decoder of fusion layers, NLVR2 its pairs of layers.
+        `setup` calls it when `init_from` is given, before anything is filled. Here VQA makes its
+        decoder of fusion layers, NLVR2 its pairs of layers.
 
         Args:
             state: tensors by our names, from a checkpoint of ours, of any task, or from
                 `softmask.renames.from_albef`, which leaves the names it does not know. Without
-                queue. Twins come without what has none, such as pretraining's matcher. Positions
-                may still be those of another resolution.
+                queue and momentum twins. Positions may still be those of another resolution.
 
         Returns:
-            Names of this task's `state_dict()`, without `momentum.twin.` for the twins too. What
-            it lacks is reported as missing, what has no place as unexpected. Tensors are copied
-            later, so they may be shared. A state that is this task's own must stay as it is.
+            Names of this task's `state_dict()`. What it lacks is reported as missing, what has no
+            place as unexpected. Tensors are copied later, so they may be shared. A state that is
+            this task's own must stay as it is.
         """
         return state
 
