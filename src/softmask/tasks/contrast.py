@@ -80,7 +80,6 @@ class ContrastTask(PairTask):
         self.queue = FeatureQueue(self.contrast.queue_size, backbone.embed_dim)
         self.judged: Judged | None = None
         """Of the last training step, to be looked at; without gradient."""
-        self._negatives: Negatives | None = None
 
     @property
     def hardness(self) -> float | Tensor:
@@ -152,8 +151,7 @@ class ContrastTask(PairTask):
         )
         self.queue.push(*new)
         same = same_item(image_id, text_id, image_id, text_id)
-        self._negatives = self.draw_negatives(i2t[:, own], t2i[:, own], same)
-        return loss, self._negatives
+        return loss, self.draw_negatives(i2t[:, own], t2i[:, own], same)
 
     def draw_negatives(self, i2t: Tensor, t2i: Tensor, same: Tensor) -> Negatives:
         """Draw a hard text for each image and a hard image for each text; all (B, B)."""
@@ -166,8 +164,6 @@ class ContrastTask(PairTask):
         """Log how pairs and negatives, the last two thirds of (3 B, 2), are told apart."""
         labels = match_labels(logits, 3)
         pairs = len(logits) // 3
-        if self._negatives is not None:
-            self.judged = Judged(self._negatives, logits.detach())
         self.log_dict(
             {
                 "train/accuracy/pairs": match_accuracy(logits[:pairs], labels[:pairs]),

@@ -15,7 +15,7 @@ from softmask.batch import PretrainBatch
 from softmask.losses import itm, match_labels, mlm
 from softmask.nn import ImageKeys, SeveralKeys, WordHead, interleave, regroup
 from softmask.optim import Optim
-from softmask.tasks.contrast import Negatives, Seen
+from softmask.tasks.contrast import Judged, Negatives, Seen
 from softmask.tasks.objective import Contrast, Evaluation, SoftMasking, Weights
 from softmask.tasks.soft import SoftMaskTask
 
@@ -104,6 +104,7 @@ class PretrainTask(SoftMaskTask):
         if self.soft_mask.weight:
             soft = self.soft_step(seen, fused.early, fused.keys, negatives, batch)
             losses["soft"] = self.soft_loss(soft)
+        self.judged = Judged(negatives, fused.logits.detach())
         self.log_matching(fused.logits)
         return self.total(losses, batch["key"])
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from softmask.batch import PairBatch
 from softmask.losses import itm, match_labels
 from softmask.nn import ImageKeys, SeveralKeys, interleave, regroup
-from softmask.tasks.contrast import ContrastTask, Negatives, Seen
+from softmask.tasks.contrast import ContrastTask, Judged, Negatives, Seen
 
 
 class Matched(NamedTuple):
@@ -50,6 +50,7 @@ class RetrievalTask(ContrastTask):
         contrast, negatives = self.contrast_step(seen, taught, batch)
         keys = self.backbone.project(seen.tokens)
         logits = self.match_step(seen, keys, negatives, mask)
+        self.judged = Judged(negatives, logits.detach())
         self.log_matching(logits)
         losses = {"itc": contrast, "itm": itm(logits, match_labels(logits, 3))}
         return Matched(losses, seen, keys, negatives)
