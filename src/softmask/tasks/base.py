@@ -231,6 +231,12 @@ class TaskModule(L.LightningModule):
         """The sum of a tensor over ranks, without gradient."""
         return cast(Tensor, self.trainer.strategy.reduce(value.detach(), reduce_op="sum"))
 
+    def mean_over_ranks(self, count: Tensor) -> Tensor:
+        """The mean of a count over ranks, by which each divides so that their mean is right."""
+        if self.trainer.world_size == 1:
+            return count
+        return self.sum_over_ranks(count.float()) / self.trainer.world_size
+
     def total(self, losses: Mapping[str, Tensor], keys: Sequence[str]) -> Tensor:
         """Log named losses, guard them, and return their sum.
 

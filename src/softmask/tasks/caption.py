@@ -85,9 +85,7 @@ class CaptionTask(TaskModule):
         ids, mask = batch["input_ids"], batch["attention_mask"]
         states = self.decoder(ids[:, :-1], mask[:, :-1], self.see(batch["image"]))
         labels = ids.masked_fill(~mask, IGNORE)[:, 1:]
-        count = mask[:, 1:].sum()
-        if self.trainer.world_size > 1:
-            count = self.sum_over_ranks(count.float()) / self.trainer.world_size
+        count = self.mean_over_ranks(mask[:, 1:].sum())
         logits = self.decoder.logits(states).flatten(0, 1)
         loss = distilled_cross_entropy(logits, labels.flatten(), count=count)
         return self.total({"caption": loss}, batch["key"])

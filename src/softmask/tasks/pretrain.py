@@ -176,9 +176,7 @@ class PretrainTask(SoftMaskTask):
         logits = self.words(fused.words, self.backbone.text.table)
         mask = batch["attention_mask"]
         soft = self._taught_words(taught, mask, at) if self.contrast.alpha else None
-        count = (labels >= 0).sum()
-        if self.trainer.world_size > 1:
-            count = self.sum_over_ranks(count.float()) / self.trainer.world_size
+        count = self.mean_over_ranks((labels >= 0).sum())
         return mlm(logits, labels, soft, self.alpha, count)
 
     def _taught_words(self, taught: Read, mask: Tensor, at: Tensor) -> Tensor:
