@@ -221,12 +221,6 @@ class TaskModule(L.LightningModule):
         gathered = cast(Tensor, self.all_gather(rows.detach()))
         return gathered.flatten(0, 1)
 
-    def gather_with_grad(self, rows: Tensor) -> Tensor:
-        """Rows of all ranks in rank order; gradients flow back to each rank's own rows exactly."""
-        if self.trainer.world_size == 1:
-            return rows
-        return cast(Tensor, self.all_gather(rows, sync_grads=True)).flatten(0, 1)
-
     def sum_over_ranks(self, value: Tensor) -> Tensor:
         """The sum of a tensor over ranks, without gradient."""
         return cast(Tensor, self.trainer.strategy.reduce(value.detach(), reduce_op="sum"))
