@@ -9,6 +9,7 @@ from math import inf
 from softmask.errors import InputError, refuse_outside
 
 NOT_NEGATIVE = (0.0, inf)
+TAUGHT = {"alpha": (0.0, 1.0), "alpha_steps": NOT_NEGATIVE, "momentum": (0.0, 1.0)}
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,7 @@ class Distillation:
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
-        ranges = {"alpha": (0, 1), "alpha_steps": NOT_NEGATIVE, "momentum": (0, 1)}
-        refuse_outside("distillation", vars(self), ranges)
+        refuse_outside("distillation", vars(self), TAUGHT)
 
 
 @dataclass(frozen=True)
@@ -69,15 +69,8 @@ class Contrast(Distillation):
 
     def __post_init__(self) -> None:
         """Refuse values that cannot work."""
-        ranges = {
-            "gamma": NOT_NEGATIVE,
-            "alpha": (0, 1),
-            "alpha_steps": NOT_NEGATIVE,
-            "queue_size": NOT_NEGATIVE,
-            "momentum": (0, 1),
-            "hard_steps": NOT_NEGATIVE,
-        }
-        refuse_outside("contrast", vars(self), ranges)
+        own = dict.fromkeys(("gamma", "queue_size", "hard_steps"), NOT_NEGATIVE)
+        refuse_outside("contrast", vars(self), TAUGHT | own)
 
 
 @dataclass(frozen=True)
