@@ -184,7 +184,8 @@ class ModelConfig:
 
 
 UNTUNED = {"matcher": True, "answers": None, "truth": False, "entailment": False}
-"""Left out: the folder and the fingerprint of a model that matches name no other task."""
+"""Defaults that `to_dict` leaves out: folder and fingerprint of a model that matches name no other
+task."""
 
 
 def read_config(found: object, source: str) -> ModelConfig:

@@ -132,7 +132,7 @@ class Forecast:
         task: its name.
         parameters: see `count_parameters`.
         memory: bytes by part; None where one could not be told.
-        measured: how activations were: in words.
+        measured: how activations were measured, in words.
         samples: by split.
         batch: samples of a batch on each rank.
         ranks: W.

@@ -20,7 +20,7 @@ Gather = Callable[[Tensor], Tensor]
 
 GRID = 8
 SAME_PICTURE = 32
-"""Most levels of 255 by which cells of a grid differ, on average, in a picture stored once more as
+"""Most levels of 255 by which the mean colour of any cell differs in a picture stored once more as
 another JPEG. Of pixels, not of features: those of a fresh model are alike for all pictures."""
 
 

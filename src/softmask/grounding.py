@@ -96,7 +96,7 @@ def judge(
         pointing: tolerance and power.
 
     Returns:
-        Scalars by name; `report` reads them.
+        Scalars by name; `grounding_report` reads them.
     """
     box, size, boxes = batch["box"][row], batch["size"][row], batch["detections"][row]
     right = box_iou(boxes, box) >= RIGHT

@@ -75,7 +75,7 @@ class Optim:
             )
 
     def check_rates(self) -> None:
-        """Refuse ends of the schedule above its peak, from where the rate would rise.
+        """Refuse a `min_lr` or `warmup_lr` above `lr`: the rate would rise, or fall in warm-up.
 
         Raises:
             InputError: names the two.

@@ -83,7 +83,7 @@ class Named(NamedTuple):
 
 
 def read_sizes(state: Mapping[str, Tensor]) -> Sizes:
-    """Read the sizes of a state dict of our names; a part whose tensors lack is None."""
+    """Read the sizes of a state dict of our names; a part whose tensors are missing is None."""
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     return Sizes(
         _image(shapes),

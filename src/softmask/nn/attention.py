@@ -190,7 +190,7 @@ class CrossAttention(nn.Module):
         return self._close(states, looked)
 
     def forward_with_map(self, states: Tensor, kv: Tensor) -> tuple[Tensor, Tensor]:
-        """`forward` without dropout, and the map, (R, H, L, N), for one text a image (R = B)."""
+        """`forward` without dropout of the map, and the map, (R, H, L, N): one text an image."""
         mixed, attention_map = attend_with_map(*self._heads(self.query(states), kv))
         return self._close(states, mixed), attention_map
 
