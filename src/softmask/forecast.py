@@ -9,8 +9,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-TWIN = "momentum."
-"""Names of momentum twins begin so."""
+from softmask.renames import TWIN
 
 
 def count_parameters(module: nn.Module) -> dict[str, int]:

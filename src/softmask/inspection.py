@@ -8,11 +8,11 @@ from torch import Tensor
 from softmask.checkpoint import Content, file_of, read_content
 from softmask.errors import InputError
 from softmask.kinds import Kind, first_fusion_layer, recognise
-from softmask.renames import State
+from softmask.renames import TWIN, State
 from softmask.runs import is_run, open_run
 from softmask.sizes import Sizes, read_sizes
 from softmask.skeleton import check
-from softmask.weights import QUEUE, TWIN
+from softmask.weights import QUEUE
 
 
 def known_kind(content: Content, path: Path) -> Kind:

@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 
 State = dict[str, Tensor]
+TWIN = "momentum.twin."
+"""Names of momentum twins begin so."""
 
 
 def is_albef(state: Mapping[str, Tensor]) -> bool:
@@ -35,9 +37,9 @@ def from_albef(state: Mapping[str, Tensor], layers: int) -> State:
             renamed.update({place.removesuffix(_DECODER) + ours: tensor} if ours else {})
         elif rest is not None:
             renamed.update(_one(place, rest, tensor, layers))
-    if "backbone.temperature" in renamed and any(k.startswith("momentum.") for k in renamed):
+    if "backbone.temperature" in renamed and any(k.startswith(TWIN) for k in renamed):
         # Official twins share the live temperature; ours carry one that nothing reads.
-        renamed["momentum.twin.backbone.temperature"] = renamed["backbone.temperature"]
+        renamed[f"{TWIN}backbone.temperature"] = renamed["backbone.temperature"]
     if "queue.image_id" in renamed:
         # Fine-tuning tells pairs apart by their images alone.
         renamed["queue.text_id"] = renamed["queue.image_id"]
@@ -98,7 +100,7 @@ _ALBEF_SINGLES = {
 def _albef_place(name: str) -> tuple[str, str | None]:
     """Prefix of the student or its twin, and the name inside it; None inside for what is done."""
     head, _, rest = name.partition(".")
-    twin = "momentum.twin." if head.endswith("_m") else ""
+    twin = TWIN if head.endswith("_m") else ""
     part = head.removesuffix("_m")
     if name in _ALBEF_SINGLES:
         return "", name

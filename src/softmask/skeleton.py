@@ -18,8 +18,9 @@ from softmask.nn import (
     TextEncoder,
     WordHead,
 )
+from softmask.renames import TWIN
 from softmask.sizes import PLAIN_VIT, Sizes, read_fusion, read_sizes
-from softmask.weights import QUEUE, TWIN, compare_states
+from softmask.weights import QUEUE, compare_states
 
 PARTS = ("image", "text", "fusion")
 KNOWN = ("backbone.", "matcher.", "words.")

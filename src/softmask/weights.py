@@ -15,7 +15,7 @@ from softmask.errors import InputError, first_line
 from softmask.kinds import recognise
 from softmask.load_report import LoadReport
 from softmask.positions import fit_positions
-from softmask.renames import State, from_bert
+from softmask.renames import TWIN, State, from_bert
 
 __all__ = [
     "LoadReport",
@@ -31,7 +31,6 @@ __all__ = [
 
 QUEUE = "queue."
 """Its pairs are of another run: no weights to start from."""
-TWIN = "momentum.twin."
 
 
 def load_weights(

@@ -7,8 +7,7 @@ import lightning.pytorch as L
 
 from softmask.forecast import count_parameters
 from softmask.provenance import commit, versions
-
-CONFIG = "config.yaml"
+from softmask.runs import SETTINGS
 
 
 @runtime_checkable
@@ -41,5 +40,5 @@ def run_facts(trainer: L.Trainer, task: L.LightningModule) -> dict[str, str]:
 
 def settings_text(folder: Path) -> str:
     """A run's config.yaml; empty when it was not started by the command line."""
-    file = folder / CONFIG
+    file = folder / SETTINGS
     return file.read_text(encoding="utf-8") if file.is_file() else ""

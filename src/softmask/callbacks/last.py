@@ -9,6 +9,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from softmask.callbacks.folder import run_path
 from softmask.errors import InputError
+from softmask.runs import CHECKPOINTS, LAST
 from softmask.whole import replace_whole
 
 
@@ -86,7 +87,7 @@ def validates_next(trainer: L.Trainer) -> bool:
 
 def last_file(trainer: L.Trainer) -> Path:
     """Where a run keeps its last checkpoint; all ranks ask, the first one answers."""
-    return run_path(trainer) / "checkpoints" / "last.ckpt"
+    return run_path(trainer) / CHECKPOINTS / LAST
 
 
 def save_last(trainer: L.Trainer) -> Path:

@@ -11,12 +11,12 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import TensorBoardLogger
 from lightning.pytorch.utilities import rank_zero_warn
 
-from softmask.callbacks.facts import CONFIG, run_facts, settings_text
+from softmask.callbacks.facts import run_facts, settings_text
 from softmask.callbacks.folder import run_folder
 from softmask.errors import first_line
 from softmask.events import Events, read_events
 from softmask.run_page import Panel, RunStory, run_page
-from softmask.runs import REPORT
+from softmask.runs import REPORT, SETTINGS
 from softmask.whole import write_text_whole
 
 NAME = "report.html"
@@ -114,7 +114,7 @@ def _report(folder: Path, steps: int) -> Mapping[str, Any]:
 
 def _command(verb: str, commit: str, folder: Path, checkpoint: object) -> str:
     own = folder / f"{verb}.yaml"  # of a test in the folder of the training
-    config = own if own.is_file() else folder / CONFIG
+    config = own if own.is_file() else folder / SETTINGS
     code = commit.removesuffix("-dirty")
     lines = [] if code == "unknown" else [f"git checkout {code}"]
     if code != commit:

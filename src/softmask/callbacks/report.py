@@ -9,6 +9,7 @@ from lightning.pytorch.callbacks import Callback
 
 from softmask.callbacks.facts import hashes
 from softmask.callbacks.folder import run_folder
+from softmask.runs import REPORT
 from softmask.tasks import TaskModule
 from softmask.whole import write_text_whole
 
@@ -44,7 +45,7 @@ class RunReport(Callback):
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write and print."""
-        path = run_folder(trainer) / "report.json"
+        path = run_folder(trainer) / REPORT
         if not isinstance(pl_module, TaskModule) or not trainer.is_global_zero:
             return
         parameters = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)

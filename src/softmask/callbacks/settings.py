@@ -6,7 +6,7 @@ import lightning.pytorch as L
 from lightning.pytorch.cli import SaveConfigCallback
 from lightning.pytorch.trainer.states import TrainerFn
 
-from softmask.callbacks.facts import CONFIG
+from softmask.runs import SETTINGS
 
 
 class RunSettings(SaveConfigCallback):
@@ -20,6 +20,6 @@ class RunSettings(SaveConfigCallback):
         """Choose the file's name, and save."""
         folder = trainer.log_dir  # all ranks ask, the first one answers
         if stage != "fit" and not self.already_saved and folder:
-            taken = (Path(folder) / CONFIG).is_file()
-            self.config_filename = f"{TrainerFn(stage).value}.yaml" if taken else CONFIG
+            taken = (Path(folder) / SETTINGS).is_file()
+            self.config_filename = f"{TrainerFn(stage).value}.yaml" if taken else SETTINGS
         super().setup(trainer, pl_module, stage)
