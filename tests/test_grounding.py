@@ -22,8 +22,6 @@ from softmask.grounding import (
     expression_maps,
     grounding_report,
     judge,
-    name_rows,
-    names_of,
     sum_of_scaled,
     up_to_last,
 )
@@ -154,14 +152,12 @@ def columns(hits, **more):
     hits = torch.tensor(hits, dtype=torch.float)
     zeros = dict.fromkeys(("energy", "box_share", "centre", "iou_accuracy", "random_box"))
     given = {name: torch.zeros(len(hits)) for name in (*zeros, "detections")}
-    ids, split = torch.arange(len(hits)), name_rows([""] * len(hits), torch.device("cpu"))
-    return {**given, "pointing": hits, "image_id": ids, "split": split, **more}
+    return {**given, "pointing": hits, "image_id": torch.arange(len(hits)), **more}
 
 
 def test_report_has_a_part_for_each_split():
     names = ["val", "testA", "testA", "", "testB"]
-    given = columns([1, 1, 0, 0, 1], split=name_rows(names, torch.device("cpu")))
-    report = grounding_report(given)
+    report = grounding_report(columns([1, 1, 0, 0, 1]), names)
     assert (report["count"], report["pointing"]) == (5, pytest.approx(0.6))
     parts = {n: (p["count"], p["pointing"]) for n, p in report["splits"].items()}
     assert parts == {"testA": (2, 0.5), "testB": (1, 1.0), "val": (1, 1.0)}
@@ -178,19 +174,15 @@ def test_report_has_a_part_for_each_split():
 
 
 def test_boxes_are_reported_where_there_are_any_and_a_sample_without_is_a_miss():
-    assert "iou_accuracy" not in grounding_report(columns([1, 1]))
+    splits = ["", ""]
+    assert "iou_accuracy" not in grounding_report(columns([1, 1]), splits)
     given = columns(
         [1, 1], iou_accuracy=torch.tensor([1.0, 0.0]), detections=torch.tensor([3.0, 0.0])
     )
-    report = grounding_report(given)
+    report = grounding_report(given, splits)
     assert report["iou_accuracy"] == 0.5
     assert "box right" in grounding_table(report, "x")
     assert "splits" not in report
-
-
-def test_names_cross_ranks_whole():
-    names = ["testA", "", "x" * 32]
-    assert names_of(name_rows(names, torch.device("cpu"))) == names
 
 
 def test_bicubic_is_albefs():

@@ -23,9 +23,6 @@ from softmask.metrics import (
 )
 from softmask.saliency import normalise_map
 
-LETTERS = 32
-"""Longest name of a part of the data."""
-
 
 class Pointing(Protocol):
     """How maps are judged; `tasks.Pointing` is one."""
@@ -114,28 +111,17 @@ def judge(
     }
 
 
-def name_rows(names: Sequence[str], device: torch.device) -> Tensor:
-    """Names as rows that ranks can exchange: B names to (B, LETTERS) uint8."""
-    padded = [name.encode("ascii").ljust(LETTERS, b"\0") for name in names]
-    return torch.tensor([list(name) for name in padded], dtype=torch.uint8, device=device)
-
-
-def names_of(rows: Tensor) -> list[str]:
-    """The inverse of `name_rows`."""
-    return [bytes(row).rstrip(b"\0").decode("ascii") for row in rows.tolist()]
-
-
-def grounding_report(columns: Mapping[str, Tensor]) -> dict[str, Any]:
+def grounding_report(columns: Mapping[str, Tensor], splits: Sequence[str]) -> dict[str, Any]:
     """Shares of all samples, and of each part of the data where they name several.
 
     Boxes count where any sample has some to choose from; one without is then a miss, as in the
     official evaluation. Intervals are 95 % bootstrap ones over pictures.
 
     Args:
-        columns: those of `judge`, `image_id`, and `split` from `name_rows`; a row a sample.
+        columns: those of `judge`, and `image_id`; a row a sample.
+        splits: the part of the data that each is of, "" where it names none.
     """
     chosen = bool(columns["detections"].any())
-    splits = names_of(columns["split"])
     report = _shares(columns, chosen)
     if len(set(splits)) > 1:  # one part alone is all
         report["splits"] = {

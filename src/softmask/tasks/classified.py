@@ -33,6 +33,10 @@ class ClassifiedTask(TaskModule):
         """What else of a batch the scores need, by name, each (B, ...)."""
         return {}
 
+    def texts(self, batch: Any) -> dict[str, list[str]]:
+        """Texts of a batch that `check` may gather, by name, B each."""
+        return {}
+
     def check(self, rows: Mapping[str, Tensor], stage: str) -> None:
         """Refuse what cannot be scored, before it is.
 
@@ -75,7 +79,7 @@ class ClassifiedTask(TaskModule):
         """Classify and keep."""
         logits, label = self.judge(batch)
         kept = {"predicted": logits.argmax(dim=1), "label": label, **self.columns(batch)}
-        self.rows.add(batch["position"], kept)
+        self.rows.add(batch["position"], kept, self.texts(batch))
 
     def on_validation_epoch_end(self) -> None:
         """Score what all ranks collected."""

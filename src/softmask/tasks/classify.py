@@ -16,7 +16,6 @@ from softmask.errors import InputError
 from softmask.losses import distilled_cross_entropy, match_accuracy
 from softmask.nn import ClassHead
 from softmask.optim import Optim
-from softmask.rows import first_of_each
 from softmask.tasks.classified import ClassifiedTask
 from softmask.tasks.objective import Distillation
 from softmask.tasks.taught import TaughtTask
@@ -47,7 +46,6 @@ class ClassifyTask(ClassifiedTask, TaughtTask):
         head = ClassHead(backbone.text.width, len(classes))
         super().__init__(backbone, optim, distillation, init_from, heads={"head": head})
         self.classes = classes
-        self._identifiers: dict[int, str] = {}  # of this rank's samples, by identity
 
     @abstractmethod
     def pixels(self, batch: Any) -> Tensor:
@@ -89,9 +87,11 @@ class ClassifyTask(ClassifiedTask, TaughtTask):
 
     def columns(self, batch: LabelledBatch) -> dict[str, Tensor]:
         """What tells samples apart."""
-        identity = batch["identity"]
-        self._identifiers.update(zip(identity.tolist(), batch["identifier"], strict=True))
-        return {"identity": identity}
+        return {"identity": batch["identity"]}
+
+    def texts(self, batch: LabelledBatch) -> dict[str, list[str]]:
+        """What samples are called."""
+        return {"identifier": batch["identifier"]}
 
     def check(self, rows: Mapping[str, Tensor], stage: str) -> None:
         """Refuse samples that come twice: a test set counts each of its samples once.
@@ -100,20 +100,17 @@ class ClassifyTask(ClassifiedTask, TaughtTask):
             InputError: names one, or no label is known.
         """
         super().check(rows, stage)
-        identity, position = rows["identity"], rows["position"]
-        names, self._identifiers = self._identifiers, {}
-        if len(first_of_each(identity)) == len(identity):
-            return
-        ids, counts = torch.unique(identity, return_counts=True)
+        ids, counts = torch.unique(rows["identity"], return_counts=True)
         repeated = ids[counts > 1]
-        # Each rank knows the names of its own samples.
-        chosen = next((i for i in repeated.tolist() if i in names), int(repeated[0]))
-        places = position[identity == chosen].tolist()
-        raise InputError(
-            f"{len(repeated)} identifiers of data.init_args.{stage} name several samples: "
-            f"{names.get(chosen, 'one')!r} those at the places {', '.join(map(str, places[:5]))}. "
-            f"Evaluation counts each sample once: remove the copies, or give them other names."
-        )
+        if len(repeated):
+            same = (rows["identity"] == repeated[0]).nonzero().flatten()
+            name = self.rows.gather_texts(self.gather)["identifier"][int(same[0])]
+            places = ", ".join(map(str, rows["position"][same[:5]].tolist()))
+            raise InputError(
+                f"{len(repeated)} identifiers of data.init_args.{stage} name several samples: "
+                f"{name!r} those at the places {places}. Evaluation counts each sample once: "
+                f"remove the copies, or give them other names."
+            )
 
     def predict_step(self, batch: LabelledBatch, batch_idx: int) -> dict[str, Any]:
         """The likeliest class of each sample and the probabilities of all, by sample key."""

@@ -19,7 +19,6 @@ from softmask.grounding import (
     expression_maps,
     grounding_report,
     judge,
-    name_rows,
     sum_of_scaled,
     up_to_last,
 )
@@ -143,8 +142,7 @@ class GroundingTask(RetrievalTask, SoftMaskTask):
         ]
         columns = {name: torch.stack([one[name] for one in found]) for name in found[0]}
         columns["image_id"] = batch["image_id"]
-        columns["split"] = name_rows(batch["split"], self.device)
-        self.rows.add(batch["position"], columns)
+        self.rows.add(batch["position"], columns, {"split": batch["split"]})
 
     def on_test_epoch_start(self) -> None:
         """As in validation."""
@@ -175,7 +173,8 @@ class GroundingTask(RetrievalTask, SoftMaskTask):
         return grounding_table(self.report, corpus)
 
     def _evaluate(self, stage: str) -> None:
-        self.report = grounding_report(self.rows.gather(self.gather))
+        splits = self.rows.gather_texts(self.gather)["split"]
+        self.report = grounding_report(self.rows.gather(self.gather), splits)
         self.rows = Rows()
         parts = {"": self.report, **self.report.get("splits", {})}
         for name, shares in parts.items():
