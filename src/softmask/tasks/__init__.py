@@ -6,6 +6,7 @@ from softmask.tasks.classified import ClassifiedTask
 from softmask.tasks.classify import ClassifyTask
 from softmask.tasks.contrast import ContrastTask, Negatives, Seen
 from softmask.tasks.entailment import EntailmentTask
+from softmask.tasks.evaluated import EvaluatedTask
 from softmask.tasks.grounding import GroundingTask
 from softmask.tasks.load import load_task
 from softmask.tasks.nlvr2 import Nlvr2Task
@@ -38,6 +39,7 @@ __all__ = [
     "ContrastTask",
     "Distillation",
     "EntailmentTask",
+    "EvaluatedTask",
     "Evaluation",
     "GroundingTask",
     "Negatives",

@@ -20,11 +20,11 @@ from softmask.nn import AnswerDecoder, ImageKeys
 from softmask.optim import Optim
 from softmask.renames import State, start_decoder
 from softmask.rows import Rows
-from softmask.tasks.base import TaskModule
+from softmask.tasks.evaluated import EvaluatedTask
 from softmask.tokenizer import SHIPPED, load_tokenizer
 
 
-class CaptionTask(TaskModule):
+class CaptionTask(EvaluatedTask):
     """Language modelling of captions: BLIP's loss (arXiv 2201.12086) on ALBEF's decoder.
 
     ALBEF has no captioning: this task is ours. The decoder is VQA's, but looks at the image's
@@ -112,47 +112,12 @@ class CaptionTask(TaskModule):
         texts = (self.tokenizer.decode(row, skip_special_tokens=True) for row in ids.tolist())
         return [" ".join(str(text).split()) for text in texts]
 
-    def on_validation_epoch_start(self) -> None:
-        """Forget what was collected."""
-        self.rows = Rows()
-
     def validation_step(self, batch: CaptionBatch, batch_idx: int) -> None:
         """Write and keep."""
         ids = self.write(batch["image"]).ids
         theirs = ["\n".join(" ".join(t.split()) for t in texts) for texts in batch["references"]]
         told = {"image": batch["image_name"], "references": theirs}
         self.rows.add(batch["position"], {"ids": ids}, told)
-
-    def on_validation_epoch_end(self) -> None:
-        """Score what all ranks collected.
-
-        Raises:
-            InputError: an image is there twice, or none has a caption.
-        """
-        self._evaluate("val")
-        if not self.report["captioned"]:
-            raise InputError(
-                f"None of the {self.report['images']} pictures of data.init_args.val has a "
-                f"caption, so nothing can be scored: give data with captions, or train without "
-                f"validation data."
-            )
-
-    def on_test_epoch_start(self) -> None:
-        """Forget what was collected."""
-        self.rows = Rows()
-
-    def test_step(self, batch: CaptionBatch, batch_idx: int) -> None:
-        """As in validation."""
-        self.validation_step(batch, batch_idx)
-
-    def on_test_epoch_end(self) -> None:
-        """Score where captions are known; hand in all.
-
-        Raises:
-            InputError: an image is there twice.
-        """
-        written = self._evaluate("test")
-        self.submission = [{"image_id": _number(k), "caption": v} for k, v in written.items()]
 
     def predict_step(self, batch: CaptionBatch, batch_idx: int) -> dict[str, Any]:
         """The caption of each image and its score, by sample key."""
@@ -170,8 +135,12 @@ class CaptionTask(TaskModule):
         hint = "" if "cider" in self.report else "\n  CIDEr needs pip install 'softmask[caption]'"
         return super().summary(corpus) + hint
 
-    def _evaluate(self, stage: str) -> dict[str, str]:
-        """Score all captions; gives them by image."""
+    def evaluate(self, stage: str) -> None:
+        """Score where captions are known; of a test, hand in all.
+
+        Raises:
+            InputError: an image is there twice, or none of a validation has a caption.
+        """
         rows, told = self.rows.gather(self.gather), self.rows.gather_texts(self.gather)
         self.rows = Rows()
         said, images = self.read(rows["ids"]), told["image"]
@@ -183,7 +152,14 @@ class CaptionTask(TaskModule):
             scores = caption_scores([said[row] for row in known], [theirs[row] for row in known])
             self.report |= scores
             self.log_dict({f"{stage}/{name}": value for name, value in scores.items()})
-        return dict(zip(images, said, strict=True))
+        if stage == "test":
+            pairs = zip(images, said, strict=True)
+            self.submission = [{"image_id": _number(k), "caption": v} for k, v in pairs]
+        elif not known:
+            raise InputError(
+                f"None of the {len(said)} pictures of data.init_args.val has a caption, so nothing "
+                f"can be scored: give data with captions, or train without validation data."
+            )
 
     def _check_length(self) -> None:
         most = self.decoder.embeddings.position_embeddings.num_embeddings

@@ -14,16 +14,14 @@ from softmask.errors import InputError
 from softmask.metrics import accuracy, class_accuracies, majority
 from softmask.rows import Rows
 from softmask.tables import class_table
-from softmask.tasks.base import TaskModule
+from softmask.tasks.evaluated import EvaluatedTask
 
 
-class ClassifiedTask(TaskModule):
+class ClassifiedTask(EvaluatedTask):
     """Scores classes of samples, each counted once whatever the ranks."""
 
     classes: tuple[str, ...]
     """Names of the K classes."""
-    rows: Rows
-    """What the evaluation collected."""
 
     @abstractmethod
     def judge(self, batch: Any) -> tuple[Tensor, Tensor]:
@@ -71,31 +69,11 @@ class ClassifiedTask(TaskModule):
             "per_class": dict(zip(self.classes, shares, strict=True)),
         }
 
-    def on_validation_epoch_start(self) -> None:
-        """Forget what was collected."""
-        self.rows = Rows()
-
     def validation_step(self, batch: ImageTextBatch, batch_idx: int) -> None:
         """Classify and keep."""
         logits, label = self.judge(batch)
         kept = {"predicted": logits.argmax(dim=1), "label": label, **self.columns(batch)}
         self.rows.add(batch["position"], kept, self.texts(batch))
-
-    def on_validation_epoch_end(self) -> None:
-        """Score what all ranks collected."""
-        self._evaluate("val")
-
-    def on_test_epoch_start(self) -> None:
-        """Forget what was collected."""
-        self.rows = Rows()
-
-    def test_step(self, batch: ImageTextBatch, batch_idx: int) -> None:
-        """As in validation."""
-        self.validation_step(batch, batch_idx)
-
-    def on_test_epoch_end(self) -> None:
-        """As in validation, on the test data."""
-        self._evaluate("test")
 
     def summary(self, corpus: str) -> str:
         """Accuracies of the last test in percent."""
@@ -106,7 +84,8 @@ class ClassifiedTask(TaskModule):
         rows = logits.softmax(dim=1).tolist()
         return [dict(zip(self.classes, row, strict=True)) for row in rows]
 
-    def _evaluate(self, stage: str) -> None:
+    def evaluate(self, stage: str) -> None:
+        """Score samples with a known label."""
         rows = self.rows.gather(self.gather)
         self.check(rows, stage)
         known = rows["label"] != IGNORE

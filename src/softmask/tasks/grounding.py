@@ -125,7 +125,7 @@ class GroundingTask(RetrievalTask, SoftMaskTask):
         )
         return sum_of_scaled(maps, looks)
 
-    def on_validation_epoch_start(self) -> None:
+    def forget(self) -> None:
         """Forget what was collected."""
         self.rows = Rows()
 
@@ -143,14 +143,6 @@ class GroundingTask(RetrievalTask, SoftMaskTask):
         columns = {name: torch.stack([one[name] for one in found]) for name in found[0]}
         columns["image_id"] = batch["image_id"]
         self.rows.add(batch["position"], columns, {"split": batch["split"]})
-
-    def on_test_epoch_start(self) -> None:
-        """As in validation."""
-        self.on_validation_epoch_start()
-
-    def test_step(self, batch: GroundingBatch, batch_idx: int) -> None:  # type: ignore[override]
-        """As in validation."""
-        self.validation_step(batch, batch_idx)
 
     def predict_step(self, batch: GroundingBatch, batch_idx: int) -> dict[str, Any]:  # type: ignore[override]
         """Where each expression points, in pixels of the original; and its box, or null."""
@@ -172,7 +164,8 @@ class GroundingTask(RetrievalTask, SoftMaskTask):
         """The shares of the last test in percent, each part of the data in a line of its own."""
         return grounding_table(self.report, corpus)
 
-    def _evaluate(self, stage: str) -> None:
+    def evaluate(self, stage: str) -> None:
+        """Shares of all expressions, and of each part of the data."""
         splits = self.rows.gather_texts(self.gather)["split"]
         self.report = grounding_report(self.rows.gather(self.gather), splits)
         self.rows = Rows()

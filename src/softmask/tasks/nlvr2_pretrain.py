@@ -120,10 +120,6 @@ class Nlvr2PretrainTask(ClassifiedTask):
         """Assign the first caption of every image."""
         super().validation_step(first_captions(batch), batch_idx)
 
-    def test_step(self, batch: CaptionedBatch, batch_idx: int) -> None:  # type: ignore[override]  # as above
-        """As in validation."""
-        self.validation_step(batch, batch_idx)
-
     def predict_step(self, given: CaptionedBatch, batch_idx: int) -> dict[str, Any]:
         """Where each image was shown to its first caption, and where it is seen, by sample key."""
         batch = first_captions(given)

@@ -58,7 +58,7 @@ class PairTask(TaughtTask):
             self.loaded_weights()
         super().setup(stage)
 
-    def on_validation_epoch_start(self) -> None:
+    def forget(self) -> None:
         """Forget what was collected."""
         self.gallery = Gallery(self.global_rank, self.evaluation.half_tokens)
 
@@ -67,22 +67,6 @@ class PairTask(TaughtTask):
         tokens, image = self.backbone.encode_image(batch["image"])
         states, text = self.backbone.encode_text(batch["input_ids"], batch["attention_mask"])
         self.gallery.add(batch, tokens, image, states, text)
-
-    def on_validation_epoch_end(self) -> None:
-        """Recall of both directions, contrastive and re-ranked, exact whatever the ranks."""
-        self._evaluate("val")
-
-    def on_test_epoch_start(self) -> None:
-        """As in validation."""
-        self.on_validation_epoch_start()
-
-    def test_step(self, batch: CaptionedBatch, batch_idx: int) -> None:
-        """As in validation."""
-        self.validation_step(batch, batch_idx)
-
-    def on_test_epoch_end(self) -> None:
-        """As in validation, on the test data."""
-        self._evaluate("test")
 
     def predict_step(self, batch: CaptionedBatch, batch_idx: int) -> dict[str, Any]:
         """Cosine similarity and match probability of each image with each of its captions."""
@@ -111,7 +95,8 @@ class PairTask(TaughtTask):
         """The recalls of the last test in percent, beside chance."""
         return recall_table(self.report, corpus)
 
-    def _evaluate(self, stage: str) -> None:
+    def evaluate(self, stage: str) -> None:
+        """Recall of both directions, contrastive and re-ranked, exact whatever the ranks."""
         gathered = self.gallery.gather(self.gather)
         self.gallery = Gallery()
         itc = contrastive_scores(gathered)

@@ -70,10 +70,6 @@ class QuestionTask(TaughtTask):
         super().on_save_checkpoint(checkpoint)
         checkpoint[CHECKPOINT_KEY][LISTED] = self.answers
 
-    def on_validation_epoch_start(self) -> None:
-        """Forget what was collected."""
-        self.rows = Rows()
-
     def validation_step(self, batch: QuestionBatch, batch_idx: int) -> None:
         """Answer and keep."""
         chosen = self.rank(batch).place[:, 0]
@@ -84,37 +80,6 @@ class QuestionTask(TaughtTask):
         }
         columns = {"question_id": batch["question_id"], "answer": chosen}
         self.rows.add(batch["position"], columns, texts)
-
-    def on_validation_epoch_end(self) -> None:
-        """Score what all ranks collected.
-
-        Raises:
-            InputError: a question is there twice, or no answer is known.
-        """
-        self._evaluate("val")
-        if "accuracy" not in self.report:
-            raise InputError(
-                f"None of the {self.report['questions']} questions of data.init_args.val has "
-                f"answers, so nothing can be scored: give data with answers, or train without "
-                f"validation data."
-            )
-
-    def on_test_epoch_start(self) -> None:
-        """Forget what was collected."""
-        self.rows = Rows()
-
-    def test_step(self, batch: QuestionBatch, batch_idx: int) -> None:
-        """As in validation."""
-        self.validation_step(batch, batch_idx)
-
-    def on_test_epoch_end(self) -> None:
-        """Score where answers are known; hand in all.
-
-        Raises:
-            InputError: a question is there twice.
-        """
-        said = self._evaluate("test")
-        self.submission = [{"question_id": n, "answer": answer} for n, answer in said.items()]
 
     def predict_step(self, batch: QuestionBatch, batch_idx: int) -> dict[str, Any]:
         """The best answer to each question and its probability, by sample key."""
@@ -132,8 +97,12 @@ class QuestionTask(TaughtTask):
         """Accuracies of the last test in percent."""
         return question_table(self.report, f"{type(self).__name__} on {corpus}")
 
-    def _evaluate(self, stage: str) -> dict[int, str]:
-        """Score what all ranks collected, and give what was said to each question."""
+    def evaluate(self, stage: str) -> None:
+        """Score where answers are known; of a test, hand in all.
+
+        Raises:
+            InputError: a question is there twice, or no answer of a validation is known.
+        """
         rows, texts = self.rows.gather(self.gather), self.rows.gather_texts(self.gather)
         self._check(rows, stage)
         said = [self.answers[place] for place in rows["answer"].tolist()]
@@ -143,7 +112,15 @@ class QuestionTask(TaughtTask):
         names = ("accuracy", "majority")
         self.log_dict({f"{stage}/{k}": self.report[k] for k in names if k in self.report})
         self.rows = Rows()
-        return dict(zip(rows["question_id"].tolist(), said, strict=True))
+        if stage == "test":
+            pairs = zip(rows["question_id"].tolist(), said, strict=True)
+            self.submission = [{"question_id": n, "answer": answer} for n, answer in pairs]
+        elif "accuracy" not in self.report:
+            raise InputError(
+                f"None of the {self.report['questions']} questions of data.init_args.val has "
+                f"answers, so nothing can be scored: give data with answers, or train without "
+                f"validation data."
+            )
 
     def _check(self, rows: Mapping[str, Tensor], stage: str) -> None:
         ids, counts = torch.unique(rows["question_id"], return_counts=True)

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from softmask.backbone import Backbone
 from softmask.momentum import Momentum
 from softmask.optim import Optim
-from softmask.tasks.base import TaskModule
+from softmask.tasks.evaluated import EvaluatedTask
 from softmask.tasks.objective import Distillation
 
 
-class TaughtTask(TaskModule):
+class TaughtTask(EvaluatedTask):
     """Base of all tasks with momentum twins, which each step moves before it asks them.
 
     Args:

@@ -19,7 +19,7 @@ from softmask.nn import Matcher
 from softmask.retrieval import below_judged, judge, shortlist
 from softmask.rows import Rows
 from softmask.tables import top_k_table
-from softmask.tasks.base import TaskModule
+from softmask.tasks.evaluated import EvaluatedTask
 
 SHOWN = 5
 """Classes that a prediction names."""
@@ -53,7 +53,7 @@ class Classes(NamedTuple):
     mask: Tensor  # (C, L)
 
 
-class ZeroShotTask(TaskModule):
+class ZeroShotTask(EvaluatedTask):
     """Classifies with weights that never saw a label; nothing is learnt.
 
     A class is the mean of its prompts' unit features, made unit again (CLIP, arXiv 2103.00020,
@@ -72,7 +72,6 @@ class ZeroShotTask(TaskModule):
         self.rerank = rerank or ClassRerank()
         self.matcher = Matcher(backbone.text.width)
         self._classes: Classes | None = None
-        self._rows = Rows()
 
     def setup(self, stage: str) -> None:
         """Load the weights, and refuse to learn.
@@ -97,35 +96,20 @@ class ZeroShotTask(TaskModule):
         """Every task has to; `setup` refuses before it could be called."""
         raise AssertionError
 
-    def on_validation_epoch_start(self) -> None:
-        """Encode the classes."""
-        self._rows, self._classes = Rows(), self.encode_classes()
+    def forget(self) -> None:
+        """Forget what was collected, and encode the classes."""
+        super().forget()
+        self._classes = self.encode_classes()
 
     def validation_step(self, batch: ImageBatch, batch_idx: int) -> None:
         """Keep the place of the right class in the order of all."""
         scores, label = self.scores(batch), batch["label"]
         ranks = {name: _rank(found, label) for name, found in scores.items()}
-        self._rows.add(batch["position"], {"label": label, **ranks})
-
-    def on_validation_epoch_end(self) -> None:
-        """Top-1 and top-5 of all ranks together."""
-        self._evaluate("val")
-
-    def on_test_epoch_start(self) -> None:
-        """As in validation."""
-        self.on_validation_epoch_start()
-
-    def test_step(self, batch: ImageBatch, batch_idx: int) -> None:
-        """As in validation."""
-        self.validation_step(batch, batch_idx)
-
-    def on_test_epoch_end(self) -> None:
-        """As in validation, on the test data."""
-        self._evaluate("test")
+        self.rows.add(batch["position"], {"label": label, **ranks})
 
     def on_predict_epoch_start(self) -> None:
         """As in validation."""
-        self.on_validation_epoch_start()
+        self.forget()
 
     def predict_step(self, batch: ImageBatch, batch_idx: int) -> dict[str, Any]:
         """The best classes of each image with their cosines, by the last judgement."""
@@ -199,8 +183,9 @@ class ZeroShotTask(TaskModule):
         """The accuracies of the last test in percent, beside chance."""
         return top_k_table(self.report, corpus)
 
-    def _evaluate(self, stage: str) -> None:
-        rows = self._rows.gather(self.gather)
+    def evaluate(self, stage: str) -> None:
+        """Top-1 and top-5 of all ranks together."""
+        rows = self.rows.gather(self.gather)
         names, label = self.classes.names, rows.pop("label")
         self.report = {
             "test_size": len(label),
@@ -219,7 +204,7 @@ class ZeroShotTask(TaskModule):
             for k in ("top1", "top5")
         }
         self.log_dict(flat)
-        self._rows = Rows()
+        self.rows = Rows()
 
 
 def _rank(scores: Tensor, label: Tensor) -> Tensor:
