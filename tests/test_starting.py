@@ -3,8 +3,10 @@
 import warnings
 
 import pytest
+import tiny
 import torch
 import training
+from transformers import BertConfig, BertForMaskedLM
 
 from softmask.weights import load_weights
 
@@ -41,6 +43,61 @@ def test_a_test_after_the_fit_scores_what_was_trained(tmp_path):
         task.matcher.weight.fill_(3.0)
     task.setup("test")
     assert task.matcher.weight.eq(3.0).all()
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory):
+    """A folder with a BERT of the tasks' size."""
+    folder = tmp_path_factory.mktemp("bert")
+    sizes = {"hidden_size": 16, "intermediate_size": 64, "max_position_embeddings": 32}
+    config = BertConfig(num_hidden_layers=4, num_attention_heads=2, **sizes)
+    BertForMaskedLM(config).save_pretrained(folder)
+    return str(folder)
+
+
+def texts(task):
+    """Copies of the weights that a BERT fills, twins first."""
+    parts = (task.teacher.text, task.backbone.text, task.words)
+    return [p.detach().clone() for part in parts for p in part.parameters()]
+
+
+def same(found, expected):
+    return all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+
+
+def test_a_second_fit_goes_on_from_what_was_trained_and_not_from_bert(bert):
+    task = training.alone(training.task(bert=bert))
+    fresh = texts(task)
+    task.setup("fit")
+    assert not same(texts(task), fresh)
+    tiny.shake(task)
+    trained = texts(task)
+    task.setup("fit")
+    assert same(texts(task), trained)
+
+
+def test_a_fit_after_a_validation_trains_what_was_validated_and_not_bert(bert, tmp_path):
+    given, path = other(tmp_path)
+    task = training.alone(training.task(bert=bert, init_from=path))
+    task.setup("validate")
+    task.setup("fit")
+    assert same(task.backbone.text.parameters(), given.backbone.text.parameters())
+
+
+def test_a_fit_after_a_validation_of_random_weights_starts_from_bert(bert):
+    task, validated = (training.alone(training.task(bert=bert)) for _ in range(2))
+    task.setup("fit")
+    with pytest.warns(UserWarning, match="drawn at random"):
+        validated.setup("validate")
+    validated.setup("fit")
+    assert same(texts(validated), texts(task))
+
+
+def test_init_from_is_loaded_over_bert(bert, tmp_path):
+    given, path = other(tmp_path)
+    task = training.alone(training.task(bert=bert, init_from=path))
+    task.setup("fit")
+    assert same(task.backbone.text.parameters(), given.backbone.text.parameters())
 
 
 def test_another_runs_queue_stays_behind(tmp_path):

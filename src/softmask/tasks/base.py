@@ -76,9 +76,12 @@ class TaskModule(L.LightningModule):
 
     def setup(self, stage: str) -> None:
         """Load the starting weights, once, unless the trainer is about to load a checkpoint."""
-        started, self._started = self._started, True
-        if started or self.trainer.ckpt_path is not None:
+        if self._started or self.trainer.ckpt_path is not None:
+            self._started = True
             return
+        self._started = stage == "fit" or self.init_from is not None
+        if stage == "fit":
+            self.load_parts()
         if self.init_from:
             report = load_weights(self, self.init_from, self.adapt)
             self.print(report.summary())
@@ -150,6 +153,9 @@ class TaskModule(L.LightningModule):
     @abstractmethod
     def compute_loss(self, batch: Any) -> Tensor:
         """The loss of a batch, (); each task has its own."""
+
+    def load_parts(self) -> None:
+        """Load parts of the weights to train, before `init_from`; tasks that know a BERT do."""
 
     def loaded_weights(self) -> None:
         """Bring whatever copies the weights in line with them; tasks with twins do."""

@@ -51,12 +51,11 @@ class PairTask(TaughtTask):
         self.found: Found | None = None
         """Hits and misses of the last test, to be looked at."""
 
-    def setup(self, stage: str) -> None:
-        """Start from BERT, then from `init_from`, when asked to."""
-        if self.bert and stage == "fit" and self.trainer.ckpt_path is None:
+    def load_parts(self) -> None:
+        """Start from BERT when asked to."""
+        if self.bert:
             self.print(load_bert(self, self.bert).summary())
             self.loaded_weights()
-        super().setup(stage)
 
     def forget(self) -> None:
         """Forget what was collected."""
