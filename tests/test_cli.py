@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import program
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from lightning.pytorch.cli import LightningCLI
 
 from softmask.cli import SoftMaskCLI
+from softmask.errors import InputError
 from softmask.program import ASKING, LIGHTNING
 
 RECALLS = {"r1", "r5", "r10"}
@@ -106,6 +108,17 @@ def test_image_size_reaches_the_vit(corpus, last, tmp_path):
         for path in (last, larger)
     ]
     assert tokens == [1 + 2 * 2, 1 + 3 * 3]
+
+
+@pytest.mark.parametrize("task", ["vqa", "caption"])
+def test_what_writes_texts_takes_the_tokenizer_of_its_data(corpus_of, tmp_path, monkeypatch, task):
+    def refuse(name: str) -> NoReturn:
+        raise InputError(f"asked for {name}")
+
+    monkeypatch.setattr(f"softmask.tasks.{task}.load_tokenizer", refuse)
+    args = program.arguments("fit", corpus_of(task), tmp_path, task=task)
+    said = program.refused(*args, "--data.init_args.text.tokenizer", "another")
+    assert said == "softmask: asked for another"
 
 
 def test_a_run_keeps_its_best_and_its_last_weights(last):

@@ -10,7 +10,7 @@ import torch
 import yaml
 from official import HEADS, convert, inspect, new_task, started_from
 from safetensors.torch import load_file
-from transformers import BertTokenizer
+from vocabulary import own_tokenizer
 
 from softmask import SoftMask
 from softmask.captions import CaptionOptions, Captions
@@ -206,15 +206,6 @@ def test_what_a_file_does_not_keep_is_refused(pretrained, tmp_path, flags):
     assert "give --output FOLDER" in ended.err
     assert all(flag in ended.err for flag in flags[::2])
     assert list(tmp_path.iterdir()) == []
-
-
-def own_tokenizer(folder):
-    """The shipped one with its last pieces in another order."""
-    pieces = sorted(load_tokenizer().vocab.items(), key=lambda item: item[1])
-    names = [name for name, _ in pieces]
-    names[2000:] = names[:1999:-1]
-    BertTokenizer(vocab={name: at for at, name in enumerate(names)}).save_pretrained(folder)
-    return folder
 
 
 def test_a_runs_checkpoint_keeps_the_runs_tokenizer(fitted, tmp_path):

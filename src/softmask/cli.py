@@ -44,6 +44,7 @@ from softmask.launched import check_world
 from softmask.program import main as main  # what installed programs still call
 from softmask.runs import choose_checkpoint
 from softmask.tasks import TaskModule
+from softmask.tasks.load import FROM_DATA
 from softmask.weights import check_checkpoint
 
 BEST, LAST = "best", "last"
@@ -55,7 +56,7 @@ CHECKPOINT_WORDS = (BEST, LAST, "hpc")
 class SoftMaskCLI(LightningCLI):
     """LightningCLI with named callbacks, which merge by key where lists would replace each other.
 
-    `image_size` has one owner, the data; a backbone that sees pictures follows it.
+    `image_size` and the tokenizer have one owner, the data; a model that asks for them follows it.
     """
 
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401
@@ -99,10 +100,8 @@ class SoftMaskCLI(LightningCLI):
             default=False,
             help="fit only: say what the training would take, and end before it",
         )
-        parser.link_arguments(
-            "data.init_args.image_size",
-            "model.init_args.backbone.init_args.image.init_args.image_size",
-        )
+        for option, argument in FROM_DATA.items():
+            parser.link_arguments(f"data.init_args.{option}", argument)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse, and look at the checkpoint before anything is built.

@@ -1,0 +1,16 @@
+"""Tokenizers that are not the shipped one."""
+
+from pathlib import Path
+
+from transformers import BertTokenizer
+
+from softmask.tokenizer import load_tokenizer
+
+
+def own_tokenizer(folder: Path) -> Path:
+    """The shipped one with its last pieces in another order."""
+    pieces = sorted(load_tokenizer().get_vocab().items(), key=lambda item: item[1])
+    names = [name for name, _ in pieces]
+    names[2000:] = names[:1999:-1]
+    BertTokenizer(vocab={name: at for at, name in enumerate(names)}).save_pretrained(folder)
+    return folder
