@@ -13,7 +13,8 @@ from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
-from data_modules.download import Remote, shown
+from data_modules.download import Remote
+from softmask.addresses import shown
 from softmask.errors import InputError
 
 Fill = Callable[[Remote, BinaryIO], None]

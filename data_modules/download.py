@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable
 from http.client import HTTPException
 from typing import BinaryIO, NamedTuple, NoReturn
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit
 
 from data_modules.transports import BLOCK, BrokenError, FinalError, Http, fetch_object, fetch_pipe
+from softmask.addresses import PIPE, shown
 from softmask.errors import InputError, first_line
 
-PIPE = "pipe:"
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0  # seconds
 PROGRESS = 2**20  # new bytes that make a try count as a success
 DISK = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}  # not the network's fault
@@ -65,17 +65,6 @@ def download(remote: Remote, file: BinaryIO, *, retries: int, timeout: float) ->
         if failed > retries:
             _give_up(remote.url, reason, tries)
         _pause(failed)
-
-
-def shown(url: str) -> str:
-    """Give an address as it may be printed, without what may be secret; a path stays."""
-    if url.startswith(PIPE):
-        return f"{PIPE}{url.removeprefix(PIPE).split(maxsplit=1)[0]} ..."
-    if "://" not in url:
-        return url
-    parts = urlsplit(url)
-    host, query = parts.netloc.rpartition("@")[2], "..." if parts.query else ""
-    return urlunsplit((parts.scheme, host, parts.path, query, ""))
 
 
 def _transport(url: str) -> Fetch:

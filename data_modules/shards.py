@@ -18,12 +18,13 @@ from urllib.parse import urlsplit
 from webdataset.shardlists import expand_urls  # type: ignore[import-untyped]
 
 from data_modules.cache import Lease
-from data_modules.download import PIPE, Remote, shown
+from data_modules.download import Remote
 from data_modules.identity import hash_names, join_hashes
 from data_modules.mixture import Source
 from data_modules.order import Counts
 from data_modules.store import Place, Store, StoreOptions, beside, inside, is_remote, name_of
 from data_modules.tar import TarShard
+from softmask.addresses import PIPE, shown
 from softmask.errors import InputError
 
 FORMAT = "softmask-shards-1"

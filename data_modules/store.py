@@ -12,7 +12,8 @@ from typing import BinaryIO
 from urllib.parse import urlsplit, urlunsplit
 
 from data_modules.cache import Cache, Lease
-from data_modules.download import PIPE, Remote, download, shown
+from data_modules.download import Remote, download
+from softmask.addresses import PIPE, shown
 from softmask.errors import InputError
 
 Place = Path | Remote

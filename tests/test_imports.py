@@ -45,12 +45,14 @@ ONLY_IN = {
 }
 
 # All that data modules see of the other package.
+# Addresses are hidden alike in messages on data and in model cards.
 # Drops are what data modules report and callbacks write. Captions and pictures are what evaluation
 # and inference make of them alike, and inference must do without data modules. Answers are counted
 # as they are scored. A job in parts is the same for shards and for features, and pages of data and
 # of runs look alike.
 DATA_SEES = (
     *CONTRACT,
+    "softmask.addresses",
     "softmask.captions",
     "softmask.drops",
     "softmask.metrics.answers",

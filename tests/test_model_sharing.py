@@ -142,6 +142,31 @@ def test_card_tells_of_the_run(model, fitted):
     assert str(fitted.parent) not in body  # a stranger needs no path of this machine
 
 
+def test_the_card_tells_no_secret_of_an_address(fitted, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(fitted, run)
+    settings = yaml.safe_load((run / "config.yaml").read_text())
+    signed = "https://alice:pw@host/train?X-Amz-Signature=pw/alice"
+    settings["data"]["init_args"] |= {
+        "train": [{"path": signed}, {"path": "s3://alice:pw@bucket/train"}],
+        "val": "pipe:alice --password pw",
+        "test": "file:///home/alice/pw/test",
+    }
+    (run / "config.yaml").write_text(yaml.safe_dump(settings))
+    report = json.loads((run / "report.json").read_text())
+    (run / "report.json").write_text(json.dumps(report | {"corpus": signed}))
+    card = SoftMask.from_pretrained(run, checkpoint="last").card
+    assert not any(word in card for word in ("alice", "pw", "Amz"))
+    for words in (
+        "path: https://host/train\n",
+        "path: s3://bucket/train\n",
+        "val: pipe:...\n",
+        "test: test\n",
+        "Tested on `train`",
+    ):
+        assert words in card
+
+
 def test_figures_of_other_weights_are_not_given(fitted):
     best = SoftMask.from_pretrained(fitted)  # the first epoch's end; the test was of the last
     assert "The run's last test was of step 4, these are the weights of step 3" in best.card

@@ -9,6 +9,7 @@ import torch
 import yaml  # type: ignore[import-untyped]
 
 from softmask import __version__
+from softmask.addresses import public
 from softmask.backbone import Backbone
 from softmask.captions import CaptionOptions
 from softmask.card import LICENSE, Ability, Facts, ability_of, write_card
@@ -245,7 +246,7 @@ def _metrics(path: Path, step: int) -> tuple[dict[str, float], str]:
         )
     asides = ("steps", "parameters", "train_seconds", "corpus")
     numbers = {k: v for k, v in _flat(report).items() if k not in asides}
-    return numbers, f"Tested on `{Path(str(report.get('corpus', 'unknown'))).name}`."
+    return numbers, f"Tested on `{Path(public(str(report.get('corpus', 'unknown')))).name}`."
 
 
 def _flat(report: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
@@ -260,11 +261,9 @@ def _flat(report: Mapping[str, Any], prefix: str = "") -> dict[str, float]:
 
 
 def _public(value: object) -> object:
-    """Settings without what is above a file: a card is read by strangers."""
+    """Settings without what is above a file, and what is secret of an address, for a card."""
     if isinstance(value, Mapping):
         return {name: _public(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_public(item) for item in value]
-    if isinstance(value, str) and value.startswith(("/", "~")):
-        return Path(value).name
-    return value
+    return public(value) if isinstance(value, str) else value

@@ -10,7 +10,8 @@ import pytest
 from misbehaving import MENDABLE, at_most, folder, misbehaving
 
 from data_modules import download as module
-from data_modules.download import PROGRESS, Remote, download, shown
+from data_modules.download import PROGRESS, Remote, download
+from softmask.addresses import shown
 from softmask.errors import InputError
 
 SIZE = 200_000
@@ -161,6 +162,7 @@ def test_credentials_reach_the_server_and_no_message(root):
         url = f"http://zoe:pa%20ss@{host}/x.tar?sig=abc123"
         assert shown(url) == f"http://{host}/x.tar?..."
         assert shown("/data/a#b?c@d") == "/data/a#b?c@d"
+        assert shown("pipe:KEY=abc123 fetch x.tar") == "pipe: ..."
         with pytest.raises(InputError) as raised:
             fetch(url)
         assert raised.value.__cause__ is None

@@ -7,6 +7,7 @@ from typing import Any
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback
 
+from softmask.addresses import shown
 from softmask.callbacks.facts import hashes
 from softmask.callbacks.folder import run_folder
 from softmask.runs import REPORT
@@ -49,9 +50,10 @@ class RunReport(Callback):
         if not isinstance(pl_module, TaskModule) or not trainer.is_global_zero:
             return
         parameters = sum(p.numel() for p in pl_module.parameters() if p.requires_grad)
-        corpus = self.corpus or trainer.datamodule.paths["test"]  # type: ignore[attr-defined]
+        tested = trainer.datamodule.paths["test"]  # type: ignore[attr-defined]
+        corpus = self.corpus or shown(str(tested))
         report = {
-            "corpus": str(corpus),
+            "corpus": corpus,
             "data": hashes(trainer),
             **pl_module.report,
             "train_seconds": self._seconds,
@@ -59,7 +61,7 @@ class RunReport(Callback):
             "parameters": parameters,
         }
         write_text_whole(path, json.dumps(report, indent=2) + "\n")
-        print(pl_module.summary(str(corpus)))
+        print(pl_module.summary(corpus))
         if pl_module.submission:
             handed = path.with_name("submission.json")
             write_text_whole(handed, json.dumps(pl_module.submission) + "\n")
