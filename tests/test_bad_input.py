@@ -12,6 +12,7 @@ import program
 import pytest
 import torch
 from fake import fake_pairs, write_fake_pairs
+from vocabulary import own_tokenizer
 
 from data_modules.write import write_shards
 from softmask import __version__
@@ -92,6 +93,14 @@ IMPOSSIBLE = {
     ),
     "rates": Mistake(INIT + ".optim.lr 1e-6", ("optim.min_lr", "optim.lr 1e-06")),
     "image size": Mistake("--data.init_args.image_size 36", ("image_size is 36", "give 32 or 48")),
+    "text length": Mistake(
+        "--data.init_args.text.max_tokens 33",
+        ("text.max_tokens is 33", "max_positions is 32", "give 32 at most"),
+    ),
+    "word pieces": Mistake(
+        "--data.init_args.text.tokenizer {wrong}/pieces",
+        ("wrong/pieces', which gives 30525", "vocab_size is 30522", "give 30525 at least"),
+    ),
     "dry run of a test": Mistake("--dry_run true", ("--dry_run", "test is none"), "test"),
     "size": Mistake(
         "--ckpt_path {last} " + PART + ".embed_dim 16", ("10 misshapen", "(8, 16) for (16, 16)")
@@ -120,6 +129,7 @@ def wrong(tmp_path_factory: pytest.TempPathFactory, fitted: Path) -> Path:
     folder = tmp_path_factory.mktemp("data") / "wrong"
     write_fake_pairs(folder / "gone", 8, shard_size=4)
     (folder / "gone" / "00000.tar").unlink()
+    own_tokenizer(folder / "pieces", more=3)
     (folder / "empty").mkdir()
     tarfile.open(folder / "empty" / "00000.tar", "w").close()
     pairs = list(fake_pairs(12))

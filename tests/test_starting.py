@@ -2,12 +2,15 @@
 
 import warnings
 
+import asking
 import pytest
 import tiny
 import torch
 import training
 from transformers import BertConfig, BertForMaskedLM
 
+from softmask.errors import InputError
+from softmask.tasks.starting import refuse_unreadable
 from softmask.weights import load_weights
 
 
@@ -196,3 +199,11 @@ def test_heads_may_be_new_and_one_tensor_fills_a_part(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         task.setup("fit")
+
+
+def test_questions_that_are_longer_than_positions_in_evaluation_are_refused_before_training():
+    encoder = training.backbone().text
+    refuse_unreadable(encoder, asking.data(eval_tokens=32))
+    refuse_unreadable(encoder, training.Given([training.batch()]))
+    with pytest.raises(InputError, match=r"eval_tokens is 33, .*max_positions is 32: give 32"):
+        refuse_unreadable(encoder, asking.data(eval_tokens=33))

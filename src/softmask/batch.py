@@ -142,3 +142,29 @@ class GivesPrompts(Protocol):
 
     def prompts(self) -> Prompts:
         """Every class in every template."""
+
+
+class CutTexts(Protocol):
+    """How texts become tokens."""
+
+    @property
+    def tokenizer(self) -> str:
+        """A name or a folder."""
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens kept of a text."""
+
+
+@runtime_checkable
+class GivesTexts(Protocol):
+    """Data with texts for the text encoder."""
+
+    text: CutTexts
+
+
+@runtime_checkable
+class GivesQuestions(Protocol):
+    """Data whose questions are cut otherwise in evaluation."""
+
+    eval_tokens: int

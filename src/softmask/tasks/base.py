@@ -26,6 +26,7 @@ from softmask.tasks.finite import FiniteGuard
 from softmask.tasks.starting import (
     refuse_half_weights,
     refuse_other,
+    refuse_unreadable,
     warn_of_settings,
     warn_of_unfilled,
 )
@@ -104,6 +105,8 @@ class TaskModule(L.LightningModule):
             refuse_half_weights(self.trainer.precision)
             self.optim.check_rates()
             self.backbone.image.check_rim()
+            data = self.trainer.datamodule  # type: ignore[attr-defined]
+            refuse_unreadable(self.backbone.text, data)
         strategy = self.trainer.strategy
         if isinstance(strategy, FullyShardedStrategy):
             strategy.shard(("compute_loss", "validation_step"))

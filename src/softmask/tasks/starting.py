@@ -6,8 +6,11 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import nn
 
+from softmask.batch import GivesQuestions, GivesTexts
 from softmask.checkpoint import CHECKPOINT_KEY
 from softmask.errors import InputError
+from softmask.nn import TextEncoder
+from softmask.tokenizer import load_tokenizer
 from softmask.weights import LoadReport, compare
 
 HALF = ("bf16-true", "16-true", "transformer-engine", "transformer-engine-float16")
@@ -29,6 +32,37 @@ def refuse_half_weights(precision: str | int) -> None:
             f"AdamW and of momentum twins round to nothing: train with bf16-mixed, which computes "
             f"in it too, or with 32-true."
         )
+
+
+def refuse_unreadable(encoder: TextEncoder, data: object) -> None:
+    """Refuse to train on texts that the text encoder cannot read.
+
+    Args:
+        encoder: of the backbone.
+        data: of the run; what does not tell how its texts are cut passes.
+
+    Raises:
+        InputError: too many word pieces, or too many tokens.
+    """
+    if not isinstance(data, GivesTexts):
+        return
+    sizes, name = encoder.bert.config, data.text.tokenizer
+    pieces = len(load_tokenizer(name))
+    if pieces > sizes.vocab_size:
+        raise InputError(
+            f"data.init_args.text.tokenizer is {name!r}, which gives {pieces} word pieces, but the "
+            f"backbone's text.vocab_size is {sizes.vocab_size}: give {pieces} at least, or the "
+            f"tokenizer that its weights were trained with."
+        )
+    longest = {"text.max_tokens": data.text.max_tokens}
+    if isinstance(data, GivesQuestions):
+        longest["eval_tokens"] = data.eval_tokens
+    for option, tokens in longest.items():
+        if tokens > (most := sizes.max_position_embeddings):
+            raise InputError(
+                f"data.init_args.{option} is {tokens}, but the backbone's text.max_positions is "
+                f"{most}: give {most} at most."
+            )
 
 
 def refuse_other(
