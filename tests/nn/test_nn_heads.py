@@ -1,11 +1,12 @@
 """Heads: unit features, the order of the matching classes, the tied word head."""
 
+import pytest
 import tiny
 import torch
 from transformers import BertConfig, BertForMaskedLM
 
 from softmask.losses import itm
-from softmask.nn import Matcher, Projection, WordHead
+from softmask.nn import ClassHead, Matcher, Projection, WordHead
 from softmask.renames import from_bert
 
 WIDTH, VOCAB = tiny.WIDTH, tiny.VOCAB
@@ -28,14 +29,34 @@ def test_projection_is_a_linear_layer_scaled_to_the_sphere():
     torch.testing.assert_close(head(state), plain / plain.pow(2).sum(dim=1, keepdim=True).sqrt())
 
 
-def test_matcher_gives_two_logits_in_float32_under_autocast():
+def test_matcher_multiplies_in_float32_under_autocast():
     head = tiny.shake(Matcher(6))
     state = tiny.draw(3, 6, dtype=torch.float32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         got = head(state)
     assert got.shape == (3, 2)
     assert got.dtype == torch.float32
-    torch.testing.assert_close(got, state @ head.weight.T + head.bias, rtol=0.05, atol=0.05)
+    torch.testing.assert_close(got, state @ head.weight.T + head.bias)
+
+
+def test_class_head_multiplies_in_float32_at_last_under_autocast():
+    head = tiny.shake(ClassHead(6, 4))
+    state = tiny.draw(3, 6, dtype=torch.float32)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        got, hidden = head(state), head[0](state).relu()
+    assert hidden.dtype == torch.bfloat16
+    assert got.dtype == torch.float32
+    torch.testing.assert_close(got, hidden.float() @ head[2].weight.T + head[2].bias)
+
+
+@pytest.mark.parametrize("head", [Matcher(6), ClassHead(6, 4)])
+def test_scores_of_weights_in_half_precision_are_float32(head):
+    head, state = tiny.shake(head).bfloat16(), tiny.draw(3, 6, dtype=torch.bfloat16)
+    last = head if isinstance(head, Matcher) else head[2]
+    given = state if isinstance(head, Matcher) else head[0](state).relu()
+    expected = given.float() @ last.weight.float().T + last.bias.float()
+    assert head(state).dtype == torch.float32
+    torch.testing.assert_close(head(state), expected)
 
 
 def test_class_one_says_that_the_pair_matches():

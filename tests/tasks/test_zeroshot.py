@@ -8,6 +8,7 @@ import torch
 import training
 from corpora import write_zeroshot
 from fake import SHAPES, fake_pairs
+from torch.nn import functional as F
 
 from data_modules import ClassData, PretrainData
 from data_modules.classes import read_classes
@@ -19,6 +20,7 @@ from data_modules.write import write_shards
 from softmask.errors import InputError
 from softmask.metrics import top_k_report
 from softmask.tasks import ClassRerank, ZeroShotTask
+from softmask.tasks.zeroshot import Classes
 
 TEMPLATES = ("a {}", "a photo of the {} here", "{}")
 COUNT = 13
@@ -97,6 +99,16 @@ def test_report_is_that_of_plain_loops(folder, k, batch):
     table = made.summary("shapes")
     assert "13 images, 3 classes, chance top-1 33.3 %" in table
     assert f"{100 * report['itc']['top1']:.1f} [" in table
+
+
+def test_cosines_are_of_float32_under_autocast():
+    made, text = task().eval(), F.normalize(tiny.draw(3, 8).float(), dim=1)
+    made._classes = Classes(SHAPES, text, torch.empty(3, 1, 16), torch.ones(3, 1) > 0)
+    batch = {"image": tiny.pixels(4)}
+    with torch.no_grad(), torch.autocast("cpu", dtype=torch.bfloat16):
+        found = made.scores(batch)["itc"]
+        _, image = made.backbone.encode_image(batch["image"])
+    torch.testing.assert_close(found, image @ text.T)
 
 
 @pytest.mark.parametrize(("k", "similarity"), [(2, 0.0), (3, 30.0)])

@@ -18,8 +18,19 @@ class Projection(nn.Linear):
         return F.normalize(super().forward(state).float(), dim=-1)
 
 
-class Matcher(nn.Linear):
+class Scores(nn.Linear):
+    """A linear layer whose outputs are ranked and subtracted: in float32, under autocast too."""
+
+    def forward(self, state: Tensor) -> Tensor:
+        """(R, D) to (R, K) in float32; under autocast its product would be rounded first."""
+        with torch.autocast(state.device.type, enabled=False):
+            return F.linear(state.float(), self.weight.float(), self.bias.float())
+
+
+class Matcher(Scores):
     """Does the text belong to the image? Class 1 says yes (ALBEF, section 3.2).
+
+    Fused states of first tokens (R, D) to logits (R, 2) in float32.
 
     Args:
         width: D of the fused states.
@@ -28,13 +39,11 @@ class Matcher(nn.Linear):
     def __init__(self, width: int) -> None:
         super().__init__(width, 2)
 
-    def forward(self, first: Tensor) -> Tensor:
-        """Fused states of first tokens (R, D) to logits (R, 2) in float32."""
-        return super().forward(first).float()
-
 
 class ClassHead(nn.Sequential):
     """Which of K classes? Two linear layers with ReLU between (ALBEF, section 5).
+
+    Fused states of first tokens (R, D) to logits (R, K) in float32.
 
     Args:
         width: D of the fused states.
@@ -42,12 +51,7 @@ class ClassHead(nn.Sequential):
     """
 
     def __init__(self, width: int, classes: int) -> None:
-        super().__init__(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, classes))
-
-    def forward(self, first: Tensor) -> Tensor:
-        """Fused states of first tokens (R, D) to logits (R, K) in float32."""
-        logits: Tensor = super().forward(first)  # type: ignore[no-untyped-call]
-        return logits.float()
+        super().__init__(nn.Linear(width, width), nn.ReLU(), Scores(width, classes))
 
 
 class WordHead(nn.Module):

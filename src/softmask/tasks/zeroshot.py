@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from softmask.backbone import Backbone
 from softmask.batch import IGNORE, GivesPrompts, ImageBatch
 from softmask.errors import InputError, refuse_outside
+from softmask.losses import similarity
 from softmask.metrics import rank_of_correct, top_k_report
 from softmask.nn import Matcher
 from softmask.retrieval import below_judged, judge, shortlist
@@ -164,7 +165,7 @@ class ZeroShotTask(EvaluatedTask):
         """Cosines with all classes and, when asked, the judgement of the best, each (B, C)."""
         classes, rerank = self.classes, self.rerank
         tokens, image = self.backbone.encode_image(batch["image"])
-        itc = image.float() @ classes.text.T
+        itc = similarity(image, classes.text, image.new_ones(()))
         if not rerank.k_test:
             return {"itc": itc}
         wanted = shortlist(itc, rerank.k_test)
