@@ -49,3 +49,9 @@ def test_texts_of_ranks_stand_beside_their_rows():
 
     found = ranks[0].gather_texts(gather)
     assert found == {"text": ["null", "one and more", "é"], "none": ["", "", ""]}
+
+
+def test_texts_with_halves_of_characters_cross_ranks_as_they_are():
+    rows, given = Rows(), ["\ud83d a cat", "na\udcefve.png", "é"]
+    rows.add(torch.arange(3), {}, {"text": given})
+    assert rows.gather_texts(lambda part: part) == {"text": given}

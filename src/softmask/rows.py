@@ -66,13 +66,14 @@ def _order(position: Tensor) -> Tensor:
 
 def _gather(lines: Sequence[str], gather: Callable[[Tensor], Tensor], like: Tensor) -> list[str]:
     """Texts of all ranks; `like` tells the device."""
-    encoded = [line.encode() for line in lines]
+    # Halves of characters come too: of JSON's escapes, of file names that are no UTF-8.
+    encoded = [line.encode(errors="surrogatepass") for line in lines]
     own = torch.tensor([max(map(len, encoded), default=0)], device=like.device)
     width = int(gather(own).max())
     padded = b"".join(line.ljust(width, b"\0") for line in encoded)
     rows = torch.frombuffer(bytearray(padded), dtype=torch.uint8) if padded else torch.empty(0)
     everyone = gather(rows.to(like.device, torch.uint8).view(len(lines), width))
-    return [bytes(row).rstrip(b"\0").decode() for row in everyone.tolist()]
+    return [bytes(row).rstrip(b"\0").decode(errors="surrogatepass") for row in everyone.tolist()]
 
 
 def first_of_each(ids: Tensor) -> Tensor:
