@@ -234,6 +234,19 @@ def test_run_leaves_a_drawing(tmp_path, detections):
     assert set(events.Tags()["images"]) == {"grounding/val", "grounding/test"}
 
 
+@pytest.mark.parametrize(("samples", "mapped"), [(2, 2), (5, 3)])
+def test_only_what_is_drawn_is_mapped(tmp_path, monkeypatch, samples, mapped):
+    write_shards(grounded_pairs(3), tmp_path / "a")
+    batch = GroundingData(test=str(tmp_path / "a"), image_size=32, workers=0).look("test", range(3))
+    task = GroundingTask(training.backbone(), soft_mask=SoftMasking(weight=0.0, layer=1)).eval()
+    drawn, maps, seen = GroundingPanels(3).draw(training.trainer(), task, batch), task.maps, []
+    monkeypatch.setattr(task, "maps", lambda given: seen.append(given) or maps(given))
+    few = GroundingPanels(samples).draw(training.trainer(), task, batch)
+    assert [len(given["image"]) for given in seen] == [mapped]
+    width = few.pixels.shape[1]
+    assert (few.pixels == drawn.pixels[: len(few.pixels), :width]).mean() > 0.99
+
+
 def test_no_samples_no_drawing(tmp_path):
     write_shards(grounded_pairs(2), tmp_path / "a")
     data = GroundingData(test=str(tmp_path / "a"), image_size=32, workers=0)

@@ -4,7 +4,7 @@ B pairs, L tokens, P = rows x columns patches.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple, TypeVar, cast
 
 import torch
 from torch import Tensor
@@ -16,6 +16,8 @@ from softmask.explaining import pieces_of
 from softmask.panels import Row
 from softmask.stop_words import naming, phrase_to
 from softmask.tasks import PretrainTask
+
+Pairs = TypeVar("Pairs", bound=PairBatch)
 
 
 class Marked(NamedTuple):
@@ -41,7 +43,7 @@ def soft_rows(
     Returns:
         One for each word.
     """
-    pairs = _rows_of(batch, [chosen.row for chosen in marked])
+    pairs = rows_of(batch, [chosen.row for chosen in marked])
     mask = pairs["attention_mask"]
     places = zip(pairs["caption"], marked, strict=True)
     spans = [captions.words(text)[chosen.at] for text, chosen in places]
@@ -89,12 +91,13 @@ def mark(
     return list(marked.values())[:samples]
 
 
-def _rows_of(batch: PairBatch, rows: list[int]) -> PairBatch:
+def rows_of(batch: Pairs, rows: Sequence[int]) -> Pairs:
+    """A batch of some rows of another, whose values are all a row a pair."""
     chosen = {
         name: value[rows] if isinstance(value, Tensor) else [value[row] for row in rows]  # type: ignore[index]
         for name, value in batch.items()
     }
-    return cast(PairBatch, chosen)
+    return cast(Pairs, chosen)
 
 
 def _hidden(

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from softmask.batch import CaptionedBatch, GroundingBatch
 from softmask.callbacks.drawing import Drawing, Shown
-from softmask.callbacks.looks import mark, soft_rows
+from softmask.callbacks.looks import mark, rows_of, soft_rows
 from softmask.captioned import first_captions
 from softmask.captions import CaptionOptions, Captions
 from softmask.grounding import best_box, enlarge
@@ -68,8 +68,8 @@ class GroundingPanels(Drawing):
 
     def draw(self, trainer: L.Trainer, task: GroundingTask, batch: GroundingBatch) -> Shown:
         """Draw the expression of each sample."""
-        maps = task.maps(batch)[: self.samples]
-        rows = [_grounded(task, batch, row, patches) for row, patches in enumerate(maps)]
+        few = rows_of(batch, range(min(self.samples, len(batch["key"]))))
+        rows = [_grounded(task, few, row, patches) for row, patches in enumerate(task.maps(few))]
         return Shown(grounding_panel(rows), said_of_boxes(rows))
 
 
