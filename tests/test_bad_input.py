@@ -93,6 +93,9 @@ IMPOSSIBLE = {
     ),
     "rates": Mistake(INIT + ".optim.lr 1e-6", ("optim.min_lr", "optim.lr 1e-06")),
     "image size": Mistake("--data.init_args.image_size 36", ("image_size is 36", "give 32 or 48")),
+    "mean of bytes": Mistake(
+        PART + ".image.init_args.mean [123.7,116.3,103.5]", ("image.mean is [123.7", "by 255")
+    ),
     "text length": Mistake(
         "--data.init_args.text.max_tokens 33",
         ("text.max_tokens is 33", "max_positions is 32", "give 32 at most"),

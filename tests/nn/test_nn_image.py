@@ -198,3 +198,25 @@ def test_a_reach_over_all_differs_only_in_that_patches_do_not_see_the_class_toke
 def test_a_negative_reach_is_refused():
     with pytest.raises(InputError, match=r"reach is -1.*0 at least"):
         encoder(reach=-1)
+
+
+@pytest.mark.parametrize(("name", "given"), [("mean", [0.5]), ("std", [1.0] * 4), ("std", [])])
+def test_other_than_three_channels_are_refused(name, given):
+    with pytest.raises(InputError, match=rf"image\.{name} is \[.*three numbers"):
+        encoder(**{name: given})
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "says"),
+    [
+        ("mean", [123.7, 116.3, 103.5], r"\[123.7, 116.3, 103.5\]: .*from 0 to 1.*by 255"),
+        ("mean", [0.5, 0.5, -0.1], "from 0 to 1"),
+        ("mean", [0.5, 0.5, float("nan")], "from 0 to 1"),
+        ("std", [0.0, 0.0, 0.0], r"\[0, 0, 0\]: .*above 0"),
+        ("std", [0.2, -0.2, 0.2], "above 0"),
+    ],
+)
+def test_channels_that_no_training_should_see_are_refused_there(name, given, says):
+    with pytest.raises(InputError, match=rf"image\.{name} is .*{says}"):
+        encoder(**{name: given}).check_channels()
+    encoder(mean=(0, 0.5, 1), std=(0.01, 1, 2)).check_channels()

@@ -39,7 +39,8 @@ class ImageEncoder(nn.Module):
         std: divides them after that.
 
     Raises:
-        InputError: timm has no such ViT, its weights cannot be had, or the reach is negative.
+        InputError: timm has no such ViT, its weights cannot be had, mean or std are not three
+            numbers, or the reach is negative.
     """
 
     mean: Tensor
@@ -72,6 +73,8 @@ class ImageEncoder(nn.Module):
             _place(self.vit, self.grid)
         self.heads = int(self.vit.blocks[0].attn.num_heads)  # type: ignore[union-attr, arg-type]
         for key, value in (("mean", mean), ("std", std)):
+            if len(value) != 3:
+                raise InputError(_wrong_channels(key, value))
             self.register_buffer(key, torch.tensor(value).view(3, 1, 1), persistent=False)
         if reach is not None and reach < 0:
             raise InputError(
@@ -94,6 +97,17 @@ class ImageEncoder(nn.Module):
             pixels = (pixels.to(self.mean.dtype) / 255 - self.mean) / self.std
         return self.vit.forward_features(pixels, attn_mask=self.near)
 
+    def check_channels(self) -> None:
+        """Refuse to bring pixels where none can be told from another, or far from where they are.
+
+        Raises:
+            InputError: names the mean or the deviation.
+        """
+        fits = {"mean": (self.mean >= 0) & (self.mean <= 1), "std": self.std > 0}
+        for name, fit in fits.items():
+            if not fit.all():
+                raise InputError(_wrong_channels(name, getattr(self, name).flatten().tolist()))
+
     def check_rim(self) -> None:
         """Refuse pictures whose rim no patch sees: timm leaves it out without a word.
 
@@ -113,6 +127,15 @@ class ImageEncoder(nn.Module):
         """Parameters by layer, patches and positions first; the last norm is above them all."""
         first = [self.vit.cls_token, self.vit.pos_embed, *self.vit.patch_embed.parameters()]
         return [first, *(list(block.parameters()) for block in self.vit.blocks)]
+
+
+def _wrong_channels(name: str, values: Sequence[float]) -> str:
+    given = ", ".join(f"{value:g}" for value in values)
+    least = "from 0 to 1" if name == "mean" else "above 0"
+    return (
+        f"model.init_args.backbone.image.{name} is [{given}]: give three numbers {least}, one a "
+        f"channel; pixels are in 0..1, so divide those of 0..255 by 255."
+    )
 
 
 def within_reach(grid: tuple[int, int], reach: int) -> Tensor:

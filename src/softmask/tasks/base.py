@@ -105,6 +105,7 @@ class TaskModule(L.LightningModule):
             refuse_half_weights(self.trainer.precision)
             self.optim.check_rates()
             self.backbone.image.check_rim()
+            self.backbone.image.check_channels()
             data = self.trainer.datamodule  # type: ignore[attr-defined]
             refuse_unreadable(self.backbone.text, data)
         strategy = self.trainer.strategy
