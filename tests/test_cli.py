@@ -10,9 +10,10 @@ import program
 import pytest
 import torch
 import yaml
+from jsonargparse import Namespace
 from lightning.pytorch.cli import LightningCLI
 
-from softmask.cli import SoftMaskCLI
+from softmask.cli import SoftMaskCLI, follow_tokenizer
 from softmask.errors import InputError
 from softmask.program import ASKING, LIGHTNING
 
@@ -119,6 +120,20 @@ def test_what_writes_texts_takes_the_tokenizer_of_its_data(corpus_of, tmp_path, 
     args = program.arguments("fit", corpus_of(task), tmp_path, task=task)
     said = program.refused(*args, "--data.init_args.text.tokenizer", "another")
     assert said == "softmask: asked for another"
+
+
+def test_a_tokenizer_given_to_a_model_stays_where_its_data_name_none():
+    def followed(text: object, **model: str) -> dict[str, str]:
+        options = Namespace(**model)
+        parts = {"data": Namespace(text=text), "model": options}
+        follow_tokenizer(Namespace({f"{name}.init_args": each for name, each in parts.items()}))
+        return vars(options)
+
+    for text in (None, "a column", Namespace(max_tokens=9)):
+        assert followed(text, tokenizer="mine") == {"tokenizer": "mine"}
+    assert followed(Namespace(tokenizer="theirs"), tokenizer="mine") == {"tokenizer": "theirs"}
+    assert followed(Namespace(tokenizer="theirs")) == {}
+    follow_tokenizer({})
 
 
 def test_a_run_keeps_its_best_and_its_last_weights(last):

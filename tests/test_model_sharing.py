@@ -151,6 +151,7 @@ def test_the_card_tells_no_secret_of_an_address(fitted, tmp_path):
         "train": [{"path": signed}, {"path": "s3://alice:pw@bucket/train"}],
         "val": "pipe:alice --password pw",
         "test": "file:///home/alice/pw/test",
+        "predict": "https://alice:pw@host/a.tar::https://alice@host/b.tar?pw::pipe:alice pw",
     }
     (run / "config.yaml").write_text(yaml.safe_dump(settings))
     report = json.loads((run / "report.json").read_text())
@@ -162,6 +163,7 @@ def test_the_card_tells_no_secret_of_an_address(fitted, tmp_path):
         "path: s3://bucket/train\n",
         "val: pipe:...\n",
         "test: test\n",
+        "predict: https://host/a.tar::https://host/b.tar::pipe:...\n",
         "Tested on `train`",
     ):
         assert words in card

@@ -98,6 +98,23 @@ def test_a_recording_is_filled_with_the_steps_ramps():
     assert said["train/alpha"].item() == pytest.approx(plain.contrast.alpha * risen, rel=1e-6)
 
 
+class Steep(training.Recorded):
+    """Its share of the twins does not come from `ramp`."""
+
+    @property
+    def alpha(self) -> float:
+        return 0.4 if self.global_step > 100 else 0.0
+
+
+def test_ramps_of_ones_own_are_refused_rather_than_recorded():
+    made = training.task(contrast={"alpha_steps": 100})
+    made.__class__ = Steep
+    Replay(made, lambda: StandIn(made, []))
+    given = training.Given([training.batch(4)] * (SEEN + 1))
+    with pytest.raises(InputError, match=r"Steep\.ramp gives, but .*leave blocks\.graphs out"):
+        training.trainer(max_steps=SEEN + 1).fit(made, datamodule=given)
+
+
 def test_a_bad_loss_of_a_replay_stops_the_run():
     made = training.task()
     replays: list[StandIn] = []

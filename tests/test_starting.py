@@ -1,6 +1,7 @@
 """Starting weights: for training and for evaluation alike, once, without another run's queue."""
 
 import warnings
+from types import SimpleNamespace
 
 import asking
 import pytest
@@ -205,5 +206,7 @@ def test_questions_that_are_longer_than_positions_in_evaluation_are_refused_befo
     encoder = training.backbone().text
     refuse_unreadable(encoder, asking.data(eval_tokens=32))
     refuse_unreadable(encoder, training.Given([training.batch()]))
+    for column in ("caption", None):  # data of one's own
+        refuse_unreadable(encoder, SimpleNamespace(text=column))
     with pytest.raises(InputError, match=r"eval_tokens is 33, .*max_positions is 32: give 32"):
         refuse_unreadable(encoder, asking.data(eval_tokens=33))

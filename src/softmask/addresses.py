@@ -6,10 +6,17 @@ from urllib.parse import urlsplit, urlunsplit
 PIPE = "pipe:"
 """Begins a shell command whose output is the data."""
 FILE = "file:"
+BETWEEN = "::"
+"""Between addresses of which any will do."""
 
 
 def shown(url: str) -> str:
-    """Give an address as it may be printed, without what may be secret; a path stays."""
+    """Give an address as it may be printed, without what may be secret; a path stays.
+
+    Several that stand for each other, a::b, are told one by one.
+    """
+    if BETWEEN in url:
+        return BETWEEN.join(map(shown, url.split(BETWEEN)))
     if url.startswith(PIPE):
         words = url.removeprefix(PIPE).split(maxsplit=1)
         name = words[0] if words and "=" not in words[0] else ""  # no NAME=value before a command
@@ -27,6 +34,8 @@ def public(given: str) -> str:
     Of a path on this machine the last part stays, of an address what `shown` leaves but "?...", of
     a command nothing.
     """
+    if BETWEEN in given:
+        return BETWEEN.join(map(public, given.split(BETWEEN)))
     if given.startswith(PIPE):
         return f"{PIPE}..."
     if given.startswith(("/", "~", FILE)):

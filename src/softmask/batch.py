@@ -144,6 +144,7 @@ class GivesPrompts(Protocol):
         """Every class in every template."""
 
 
+@runtime_checkable
 class CutTexts(Protocol):
     """How texts become tokens."""
 

@@ -8,6 +8,7 @@ every other; `--ckpt_path best` scores the one that the run's monitored value ch
 """
 
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as L
@@ -100,8 +101,7 @@ class SoftMaskCLI(LightningCLI):
             default=False,
             help="fit only: say what the training would take, and end before it",
         )
-        for option, argument in FROM_DATA.items():
-            parser.link_arguments(f"data.init_args.{option}", argument)
+        parser.link_arguments("data.init_args.image_size", FROM_DATA["image_size"])
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse, and look at the checkpoint before anything is built.
@@ -115,6 +115,7 @@ class SoftMaskCLI(LightningCLI):
         if path and str(path) not in CHECKPOINT_WORDS:
             check_checkpoint(path)
         given = self.config[verb] if verb else {}
+        follow_tokenizer(given)
         if given.get("dry_run") and verb != "fit":
             raise InputError(
                 f"--dry_run true says what a training would take, and {verb} is none: leave it out."
@@ -199,6 +200,14 @@ def run(args: list[str] | None) -> None:
         _run(args)
     except MisconfigurationException as error:
         raise InputError(str(error)) from error
+
+
+def follow_tokenizer(given: Mapping[str, Any]) -> None:
+    """Let a model with a tokenizer take its data's. Of a link config.yaml would not tell."""
+    data, model = (given.get(f"{part}.init_args") or {} for part in ("data", "model"))
+    name = getattr(data.get("text"), "tokenizer", None)
+    if name is not None and "tokenizer" in model:
+        model["tokenizer"] = name
 
 
 def _run(args: list[str] | None) -> None:

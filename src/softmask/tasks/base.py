@@ -165,7 +165,11 @@ class TaskModule(L.LightningModule):
         """Bring whatever copies the weights in line with them; tasks with twins do."""
 
     def ramp(self, steps: int) -> float | Tensor:
-        """From 0 at the first step to 1 after `steps`; (), on the device, in a recorded step."""
+        """From 0 at the first step to 1 after `steps`; (), on the device, in a recorded step.
+
+        Whatever a training step takes from its count comes from here, by arithmetic that tensors
+        know: `blocks.graphs` fills in nothing else.
+        """
         return min(1.0, self.global_step / steps) if steps else 1.0
 
     def ramps(self) -> set[int]:

@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from softmask.errors import InputError
 from softmask.tasks.base import TaskModule
 
 SEEN = 3
@@ -36,6 +37,12 @@ class Recording:
     watched: list[Mapping[str, Tensor]] = field(default_factory=list)
     logged: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = field(default_factory=list)
     left: dict[str, Any] = field(default_factory=dict)  # attributes that the step set
+    asked: set[int] = field(default_factory=set)  # ramps that the step asked for
+
+    def ramp(self, steps: int) -> Tensor:
+        """What a replay fills with how far a ramp has risen, ()."""
+        self.asked.add(steps)
+        return self.ramps[steps]
 
 
 class Graph(Protocol):
@@ -129,6 +136,13 @@ class Replay:
         made = Recording(batch, ramps)
         with _noted(self.task, made):
             loss = self.plain_step(batch, batch_idx)
+        if made.asked != made.ramps.keys():
+            raise InputError(
+                f"blocks.graphs fills in what {type(self.task).__name__}.ramp gives, but its step "
+                f"does not ask for all of it, so numbers that it takes from the step's count would "
+                f"stay as they were recorded: take alpha and hardness from ramp, or leave "
+                f"blocks.graphs out."
+            )
         with torch.autocast(loss.device.type, enabled=False):
             loss.backward()  # type: ignore[no-untyped-call]
         made.loss = loss.detach()
@@ -157,8 +171,7 @@ def _noted(task: TaskModule, made: Recording) -> Iterator[None]:
         return lambda *args, **options: made.logged.append((method, args, options))
 
     before = dict(vars(task))
-    ramp = made.ramps.__getitem__
-    hooks = {"log": note("log"), "log_dict": note("log_dict"), "ramp": ramp}
+    hooks = {"log": note("log"), "log_dict": note("log_dict"), "ramp": made.ramp}
     vars(task).update(hooks)
     vars(task.guard)["watch"] = lambda losses, *_: made.watched.append(losses)
     try:

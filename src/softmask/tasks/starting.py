@@ -6,7 +6,7 @@ from typing import Any
 from lightning.pytorch.utilities import rank_zero_warn
 from torch import nn
 
-from softmask.batch import GivesQuestions, GivesTexts
+from softmask.batch import CutTexts, GivesQuestions, GivesTexts
 from softmask.checkpoint import CHECKPOINT_KEY
 from softmask.errors import InputError
 from softmask.nn import TextEncoder
@@ -44,7 +44,7 @@ def refuse_unreadable(encoder: TextEncoder, data: object) -> None:
     Raises:
         InputError: too many word pieces, or too many tokens.
     """
-    if not isinstance(data, GivesTexts):
+    if not (isinstance(data, GivesTexts) and isinstance(data.text, CutTexts)):
         return
     sizes, name = encoder.bert.config, data.text.tokenizer
     pieces = len(load_tokenizer(name))

@@ -68,11 +68,13 @@ class VqaClassTask(QuestionTask):
         theirs = listed_answers(read_content(self.init_from, mmap=True)) if self.init_from else []
         if not theirs or theirs == self.answers:
             return state
+        rows = {f"head.{n}": w for n, w in self.head.named_parameters() if n.startswith("2.")}
+        fit = [n for n, w in rows.items() if n in state and state[n].shape[1:] == w.shape[1:]]
+        if not fit:  # a decoder's, say, which has a list too
+            return state
         had = {normalise_answer(text): place for place, text in enumerate(theirs)}
         kept = {own: had[text] for text, own in self.classes.items() if text in had}
         self.print(f"Of {len(self.answers)} answers {len(kept)} have a class in {self.init_from}.")
-        rows = {f"head.{n}": w for n, w in self.head.named_parameters() if n.startswith("2.")}
-        fit = [n for n, w in rows.items() if n in state and state[n].shape[1:] == w.shape[1:]]
         return state | {n: _moved(rows[n], state[n], kept) for n in fit}
 
     def first_state(self, backbone: Backbone, batch: QuestionBatch) -> Tensor:
