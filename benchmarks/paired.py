@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from itertools import combinations_with_replacement
 from statistics import fmean, stdev
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import numpy as np
 
@@ -47,8 +47,7 @@ class Difference(NamedTuple):
         It says little of few seeds: of differences that are noise it is so in one case of four with
         three seeds, whose interval is their range, and in one of six with five.
         """
-        enough = self.bootstrap is not None and self.seeds >= FEWEST
-        return enough and off_zero(cast(Interval, self.bootstrap))
+        return self.bootstrap is not None and self.seeds >= FEWEST and off_zero(self.bootstrap)
 
     @property
     def significant(self) -> bool:

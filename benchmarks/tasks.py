@@ -141,12 +141,17 @@ def recipe(
         The task's report, with the seconds of all its trainings.
     """
     seconds = 0.0
-    for stage in (*([BETWEEN[task]] if task in BETWEEN else []), task):
+    for stage in stages(task):
         flags = ["--model.init_args.init_from", str(start)] if start else []
         report = run(stage, flags, runs, overlay, environment, suffix)
         seconds += _at(report, "train_seconds")
         start = last(runs, stage + suffix)
     return {**report, "train_seconds": seconds}
+
+
+def stages(task: str) -> list[str]:
+    """What a task's recipe trains after pretraining, in order."""
+    return [BETWEEN[task], task] if task in BETWEEN else [task]
 
 
 def last(runs: Path, name: str) -> Path:

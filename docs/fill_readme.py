@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from benchmarks.tasks import BETWEEN
+from benchmarks.tasks import stages
 from softmask.tables import recall_table
 
 ROOT = Path(__file__).parent.parent
@@ -67,9 +67,8 @@ def filled_tasks(
 
 
 def _steps(task: str) -> int:
-    """What a task's recipe trains after pretraining."""
-    stages = (*([BETWEEN[task]] if task in BETWEEN else []), task)
-    files = [(ROOT / f"conf/demo/{stage}.yaml").read_text() for stage in stages]
+    """Of all that a task's recipe trains after pretraining."""
+    files = [(ROOT / f"conf/demo/{stage}.yaml").read_text() for stage in stages(task)]
     return sum(int(yaml.safe_load(text)["trainer"]["max_steps"]) for text in files)
 
 

@@ -45,7 +45,7 @@ from softmask.launched import check_world
 from softmask.program import main as main  # what installed programs still call
 from softmask.runs import choose_checkpoint
 from softmask.tasks import TaskModule
-from softmask.tasks.load import FROM_DATA
+from softmask.tasks.load import IMAGE_SIZE
 from softmask.weights import check_checkpoint
 
 BEST, LAST = "best", "last"
@@ -101,7 +101,7 @@ class SoftMaskCLI(LightningCLI):
             default=False,
             help="fit only: say what the training would take, and end before it",
         )
-        parser.link_arguments("data.init_args.image_size", FROM_DATA["image_size"])
+        parser.link_arguments("data.init_args.image_size", IMAGE_SIZE)
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse, and look at the checkpoint before anything is built.

@@ -213,6 +213,19 @@ def test_weights_of_another_list_give_each_answer_the_class_that_it_had(tmp_path
     assert said in capsys.readouterr().out
 
 
+def test_a_decoders_list_is_no_list_of_classes(tmp_path, capsys):
+    one = asking.task(VqaTask, tmp_path)
+    trainer = training.trainer()
+    trainer.fit(one, training.Given([batches()]))
+    trainer.save_checkpoint(tmp_path / "end.ckpt")
+    listed = asking.listed(tmp_path / "two", ANSWERS[::-1])
+    two = VqaClassTask(one.backbone, listed, init_from=str(tmp_path / "end.ckpt"))
+    fresh = two.head[2].weight.clone()
+    training.alone(two).setup("fit")
+    assert two.head[2].weight.equal(fresh)
+    assert "have a class" not in capsys.readouterr().out
+
+
 def test_distillation_of_vqa_reads_the_list_only_to_rank(tmp_path):
     """Answers to learn need not be in the list: a decoder writes what it likes."""
     task = training.alone(asking.task(VqaTask, tmp_path))

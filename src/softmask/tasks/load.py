@@ -12,11 +12,8 @@ from softmask.runs import open_run
 from softmask.tasks.base import TaskModule
 from softmask.weights import compare
 
-FROM_DATA = {
-    "image_size": "model.init_args.backbone.init_args.image.init_args.image_size",
-    "text.tokenizer": "model.init_args.tokenizer",
-}
-"""Options of data modules, and the arguments of a model that follow them where it has such."""
+IMAGE_SIZE = "model.init_args.backbone.init_args.image.init_args.image_size"
+"""The argument of a model that follows its data's `image_size`, where it has such."""
 
 
 def load_task(run: str | Path, checkpoint: str = "best") -> TaskModule:
@@ -35,14 +32,14 @@ def load_task(run: str | Path, checkpoint: str = "best") -> TaskModule:
             fit them.
     """
     opened = open_run(Path(run), checkpoint)
-    given = _from_data(opened.settings)
+    size = _options(opened.settings, "data", "init_args").get("image_size")
     parser = ArgumentParser(exit_on_error=False)
     parser.add_subclass_arguments(TaskModule, "model")
-    for option in given:
-        parser.add_argument(f"--{option}")
-        parser.link_arguments(option, FROM_DATA[option])
+    parser.add_argument("--image_size")
+    if size is not None:
+        parser.link_arguments("image_size", IMAGE_SIZE)
     try:
-        parsed = parser.parse_object({"model": _settings(opened.settings), **given})
+        parsed = parser.parse_object({"model": _settings(opened.settings), "image_size": size})
         task = cast(TaskModule, parser.instantiate(parsed).model)
     except (ArgumentError, ValueError, TypeError) as error:
         raise InputError(
@@ -55,14 +52,6 @@ def load_task(run: str | Path, checkpoint: str = "best") -> TaskModule:
         raise InputError(f"The checkpoint does not fit its run's task. {report.summary()}")
     task.load_state_dict(state)
     return task.eval()
-
-
-def _from_data(settings: dict[str, Any]) -> dict[str, Any]:
-    """What the data gave the model, by option; a user's own data may have other options."""
-    data = _options(settings, "data", "init_args")
-    text = _options(data, "text")
-    found = {"image_size": data.get("image_size"), "text.tokenizer": text.get("tokenizer")}
-    return {option: value for option, value in found.items() if value is not None}
 
 
 def _settings(settings: dict[str, Any]) -> dict[str, Any]:
