@@ -35,7 +35,7 @@ class Question(NamedTuple):
         asked: in words.
         rows: that must be there.
         family: an idea whose choices are shown too.
-        figures: that tell.
+        tables: of the figures that tell, beside each other where they are read together.
         told: of the short answer.
     """
 
@@ -43,7 +43,7 @@ class Question(NamedTuple):
     asked: str
     rows: tuple[str, ...]
     family: str
-    figures: tuple[Figure, ...]
+    tables: tuple[tuple[Figure, ...], ...]
     told: tuple[Told, ...]
 
 
@@ -72,35 +72,43 @@ MAPS = Question(
     (ALBEF, "soft_mask", "all"),
     "soft_mask",
     (
-        ENTROPY,
-        Figure("mean of the map, %", ("probe/maps/mean",)),
-        Figure("empty maps, %", ("probe/maps/empty",)),
-        COVERAGE,
-        Figure("pointing, %", ("probe/boxes/pointing",)),
-        Figure("energy in boxes, %", ("probe/boxes/energy",)),
-        Figure("precision, %", ("probe/boxes/precision",)),
-        Figure("the boxes' share, %", ("probe/boxes/box_share",)),
-        Figure("pointing of the middle, %", ("probe/boxes/centre",)),
+        (
+            ENTROPY,
+            Figure("mean of the map, %", ("probe/maps/mean",)),
+            Figure("empty maps, %", ("probe/maps/empty",)),
+        ),
+        (
+            COVERAGE,
+            Figure("pointing, %", ("probe/boxes/pointing",)),
+            Figure("energy in boxes, %", ("probe/boxes/energy",)),
+            Figure("precision, %", ("probe/boxes/precision",)),
+            Figure("the boxes' share, %", ("probe/boxes/box_share",)),
+            Figure("pointing of the middle, %", ("probe/boxes/centre",)),
+        ),
     ),
     (("soft_mask", ENTROPY), ("soft_mask", COVERAGE)),
 )
 SHORTCUT = Question(
     "shortcut",
     "Is there a shortcut when pairs alone are masked?",
-    (ALBEF, "soft_mask", "soft_mask/positives", "all"),
+    (ALBEF, "soft_mask", "soft_mask/positives", "soft_mask/hard_images", "all"),
     "",
     (
-        Figure("no match, nothing masked, %", ("probe/shortcut/plain/even/accuracy",)),
-        MASKED,
-        SHUFFLED,
-        LEVEL,
-        Figure("likeliest text, nothing masked, %", ("probe/shortcut/plain/hard/accuracy",)),
-        Figure("likeliest text, word's mask, %", ("probe/shortcut/masked/hard/accuracy",)),
-        *(
-            Figure(f"match, {title}, %", (f"probe/shortcut/{mask}/pairs/accuracy",))
-            for mask, title in MASKS.items()
+        (
+            Figure("no match, nothing masked, %", ("probe/shortcut/plain/even/accuracy",)),
+            MASKED,
+            SHUFFLED,
+            LEVEL,
+            Figure("in training: masked negatives, %", ("train/accuracy/masked_negatives",)),
         ),
-        Figure("in training: masked negatives, %", ("train/accuracy/masked_negatives",)),
+        (
+            Figure("likeliest text, nothing masked, %", ("probe/shortcut/plain/hard/accuracy",)),
+            Figure("likeliest text, word's mask, %", ("probe/shortcut/masked/hard/accuracy",)),
+            *(
+                Figure(f"match, {title}, %", (f"probe/shortcut/{mask}/pairs/accuracy",))
+                for mask, title in MASKS.items()
+            ),
+        ),
     ),
     tuple(("soft_mask/positives", figure) for figure in (MASKED, SHUFFLED, LEVEL)),
 )
@@ -110,12 +118,16 @@ FOCAL = Question(
     (ALBEF, "focal", "all"),
     "focal",
     (
-        TEMPERATURE,
-        CALIBRATION,
-        Figure("calibration error, matching, %", ("probe/matching/calibration_error",)),
-        Figure("confidence, %", ("probe/contrast/i2t/confidence", "probe/contrast/t2i/confidence")),
-        Figure("R@1, all, %", ("probe/contrast/i2t/r1", "probe/contrast/t2i/r1")),
-        HARD,
+        (
+            TEMPERATURE,
+            CALIBRATION,
+            Figure("calibration error, matching, %", ("probe/matching/calibration_error",)),
+            Figure(
+                "confidence, %", ("probe/contrast/i2t/confidence", "probe/contrast/t2i/confidence")
+            ),
+            Figure("R@1, all, %", ("probe/contrast/i2t/r1", "probe/contrast/t2i/r1")),
+            HARD,
+        ),
     ),
     (("focal", TEMPERATURE), ("focal", CALIBRATION), ("focal", HARD)),
 )
@@ -132,15 +144,23 @@ def section(question: Question, found: Settings) -> str:
             continue
         family = [row for row in rows_of(lines) if row.startswith(f"{question.family}/")]
         rows = [*question.rows, *(family if question.family else [])]
-        figures = [
-            figure for figure in question.figures if any(figure.of(x) is not None for x in lines)
-        ] or [*question.figures]
         pairs = {row: default_of(row) for row in rows if row != ALBEF}
-        said += (
-            f"**{shared.data}**, {shared.title}\n\n{means_table(lines, rows, figures)}\n"
-            f"{differences_table(lines, pairs, figures)}\n"
-        )
+        said += f"**{shared.data}**, {shared.title}\n\n"
+        for figures in _measured(question.tables, lines):
+            said += f"{means_table(lines, rows, figures)}\n"
+            said += f"{differences_table(lines, pairs, figures)}\n"
     return said or f"{MISSING}\n"
+
+
+def _measured(
+    tables: Sequence[Sequence[Figure]], lines: Sequence[Line]
+) -> Sequence[Sequence[Figure]]:
+    """The tables without figures that no line has; all of them where no line has any."""
+    kept = [
+        [each for each in figures if any(each.of(x) is not None for x in lines)]
+        for figures in tables
+    ]
+    return [figures for figures in kept if figures] or tables
 
 
 def answer(told: Sequence[Told], found: Settings) -> str:

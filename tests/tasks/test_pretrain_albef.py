@@ -161,7 +161,12 @@ def soft(task, given, cam):
             low = 0.0 if task.soft_mask.by_max else patches.min()
             span = (patches.max() - low).clamp_min(1e-30)  # an empty map fades nothing
             keep = torch.cat([torch.ones(1), 1 - (patches - low) / span])
-            for text in [b, int(NEGATIVES.text[b])][: 1 + task.soft_mask.negatives]:
+            texts = [b]
+            if task.soft_mask.negatives:
+                texts.append(int(NEGATIVES.text[b]))
+            if task.soft_mask.hard_images:  # those for which image b is the hard one
+                texts += (NEGATIVES.image == b).nonzero().flatten().tolist()
+            for text in texts:
                 keys = network.project((v[b] * keep[:, None]).unsqueeze(0))
                 first = network.fuse(w[[text]], mask[[text]], keys)[:, 0]
                 label = torch.tensor([int(text == b)])
@@ -170,16 +175,18 @@ def soft(task, given, cam):
 
 
 @pytest.mark.parametrize(
-    ("masks", "negatives", "augment", "by_max"),
+    ("masks", "opposed", "augment", "by_max"),
     [
-        (1, True, "shared", False),
-        (3, True, "none", True),
-        (3, False, "shared", False),
-        (1, False, "none", False),
+        (1, {"negatives": True}, "shared", False),
+        (3, {"negatives": True}, "none", True),
+        (3, {"negatives": False}, "shared", False),
+        (1, {"negatives": False}, "none", False),
+        (3, {"negatives": True, "hard_images": True}, "shared", False),
+        (1, {"negatives": False, "hard_images": True}, "shared", False),
     ],
 )
-def test_soft_term_scales_image_tokens(masks, negatives, augment, by_max):
-    task, reference = pair(soft_mask={"negatives": negatives, "layer": 0, "by_max": by_max})
+def test_soft_term_scales_image_tokens(masks, opposed, augment, by_max):
+    task, reference = pair(soft_mask={**opposed, "layer": 0, "by_max": by_max})
     given = training.batch(4, training.text(masks_per_pair=masks, augment=augment))
     losses = training.step(task, given)
     network, mask = reference.backbone, given["attention_mask"]

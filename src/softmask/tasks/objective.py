@@ -83,12 +83,15 @@ class SoftMasking:
             the last: matching reads the first token alone, so other words' maps count before it.
         negatives: hard texts are matched under the same masks too (ours); without them the mask
             itself tells that a pair matches.
+        hard_images: texts are matched with hard images too, under the masks of those (ours): pairs
+            are a third of what is masked then, as of what is not.
         by_max: divide maps by their largest value instead of min-max.
     """
 
     weight: float = 1.0
     layer: int = 2
     negatives: bool = True
+    hard_images: bool = False
     by_max: bool = False
 
     def __post_init__(self) -> None:

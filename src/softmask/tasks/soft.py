@@ -13,7 +13,7 @@ from softmask.batch import ImageTextBatch, WordBatch
 from softmask.errors import InputError
 from softmask.explain import Explained, explain_words, match_maps
 from softmask.losses import itm, match_accuracy, match_labels
-from softmask.nn import ImageKeys, interleave, regroup
+from softmask.nn import ImageKeys, SeveralKeys, interleave, regroup
 from softmask.optim import Optim
 from softmask.saliency import WordMaps, choose_words, empty_share, normalise_map, soft_mask
 from softmask.tasks.contrast import ContrastTask, Negatives, Seen
@@ -55,17 +55,18 @@ class SoftMaskTask(ContrastTask):
     def soft_step(
         self, seen: Seen, early: Tensor, keys: ImageKeys, negatives: Negatives, batch: WordBatch
     ) -> Tensor:
-        """Match pairs, and hard texts, with images whose features the chosen words fade.
+        """Match pairs, and hard negatives, with images whose features the chosen words fade.
 
         Args:
             seen: what the encoders make of the batch.
             early: of pairs, input of the mapped layer, (B, L, D).
             keys: of the B images.
-            negatives: hard texts of the images.
+            negatives: hard texts of the images, and hard images of the texts.
             batch: pairs and their chosen words.
 
         Returns:
-            Logits of the S B pairs, then of as many negatives, (S B or 2 S B, 2).
+            Logits of the S B pairs, then of as many hard texts and of as many hard images where
+            they are asked for, (S B to 3 S B, 2).
         """
         mask, words = batch["attention_mask"], batch["words"]
         maps = choose_words(self.word_maps(early, mask, keys).cam, words)
@@ -77,14 +78,21 @@ class SoftMaskTask(ContrastTask):
         texts = [chosen]
         if self.soft_mask.negatives:
             texts.append(negatives.text.repeat_interleave(times))
-        rows = interleave([seen.states[i] for i in texts])
-        first = self.backbone.match_state(rows, interleave([mask[i] for i in texts]), keys)
-        return regroup(self.matcher(first), len(texts)).transpose(0, 1).flatten(0, 1)
+        index, looked = interleave(texts), [keys]
+        if self.soft_mask.hard_images:
+            word = torch.arange(times, device=mask.device).repeat(len(mask))
+            looked.append(keys.pick(negatives.image[chosen] * times + word))
+            index = torch.cat([index, chosen])
+        both = SeveralKeys(tuple(looked), (len(texts) * len(chosen), len(chosen))[: len(looked)])
+        logits = self.matcher(self.backbone.match_state(seen.states[index], mask[index], both))
+        own = regroup(logits[: len(texts) * len(chosen)], len(texts)).transpose(0, 1).flatten(0, 1)
+        return torch.cat([own, logits[len(own) :]])
 
     def soft_loss(self, logits: Tensor) -> Tensor:
         """Weighted matching loss of `soft_step`'s logits, ()."""
-        labels = match_labels(logits, 2 if self.soft_mask.negatives else 1)
-        self._log_soft_accuracy(logits, labels)
+        kinds = 1 + self.soft_mask.negatives + self.soft_mask.hard_images
+        labels = match_labels(logits, kinds)
+        self._log_soft_accuracy(logits, labels, len(logits) // kinds)
         return self.soft_mask.weight * itm(logits, labels)
 
     def word_maps(self, early: Tensor, mask: Tensor, keys: ImageKeys) -> WordMaps:
@@ -143,12 +151,9 @@ class SoftMaskTask(ContrastTask):
         }
         self.log_dict(masked, batch_size=len(maps))
 
-    def _log_soft_accuracy(self, logits: Tensor, labels: Tensor) -> None:
-        count = int(self.soft_mask.negatives) + 1
-        for name, part, label in zip(
-            ("masked_pairs", "masked_negatives"),
-            logits.chunk(count),
-            labels.chunk(count),
-            strict=False,
-        ):
-            self.log(f"train/accuracy/{name}", match_accuracy(part, label), batch_size=len(part))
+    def _log_soft_accuracy(self, logits: Tensor, labels: Tensor, pairs: int) -> None:
+        for name, rows in (("pairs", slice(pairs)), ("negatives", slice(pairs, None))):
+            part = logits[rows]
+            if len(part):
+                accuracy = match_accuracy(part, labels[rows])
+                self.log(f"train/accuracy/masked_{name}", accuracy, batch_size=len(part))
