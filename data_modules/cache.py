@@ -12,6 +12,7 @@ from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
+from weakref import WeakSet
 
 from data_modules.download import Remote
 from softmask.addresses import shown
@@ -31,6 +32,8 @@ class Lease:
 
     def __init__(self, file: Path, lock: int | None = None) -> None:
         self.file, self._lock = file, lock
+        if lock is not None:
+            _HELD.add(self)
 
     def release(self) -> None:
         """Let the shard go; the file may vanish."""
@@ -41,6 +44,18 @@ class Lease:
     def __del__(self) -> None:
         """Let go of a shard that nobody holds any more."""
         self.release()
+
+
+_HELD: WeakSet[Lease] = WeakSet()
+
+
+def _let_go() -> None:
+    """Release what a forked process has of its parent's, who else could not let shards go alone."""
+    for lease in list(_HELD):
+        lease.release()
+
+
+os.register_at_fork(after_in_child=_let_go)
 
 
 class Cache:

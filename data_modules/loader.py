@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from multiprocessing import parent_process
@@ -208,6 +209,8 @@ def _settle(worker: int) -> None:  # noqa: ARG001 (the interface wants it)
     cv2.setNumThreads(0)
     # Schedulers tell every process of a job to go; a worker that did so by itself would take the
     # run with it before its state is saved. No thread is here yet, so all will block the signal.
+    if sys.platform == "darwin":  # cannot say who sent it, and no such scheduler runs there
+        return
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
     Thread(target=_end_with_parent, daemon=True).start()
 

@@ -9,7 +9,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from data_modules.cache import Cache, Lease
 from data_modules.download import Remote, download
@@ -17,6 +17,7 @@ from softmask.addresses import PIPE, shown
 from softmask.errors import InputError
 
 Place = Path | Remote
+WEB = ("http", "https")
 
 
 @dataclass(frozen=True)
@@ -118,6 +119,8 @@ def beside(url: str, name: str) -> str:
     """Give the address of a file in the folder of another one; a query stays."""
     parts = urlsplit(url)
     folder = parts.path.rpartition("/")[0]
+    if parts.scheme in WEB:
+        name = quote(name)  # as it is called on its disk, "#" and "%" too
     return urlunsplit(parts._replace(path=f"{folder}/{name}"))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from http.client import HTTPResponse
 from typing import Any, BinaryIO
 from urllib.error import HTTPError
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 from urllib.request import Request, urlopen
 
 import fsspec  # type: ignore[import-untyped]
@@ -22,6 +22,8 @@ PART = 4 * 2**20  # bytes of one request to an object store
 LEAST = 2**16  # bytes that must come within a time-out: a drip is a stall
 POLL = 0.05  # seconds between looks at a command
 AGAIN = {408, 416, 425, 429}  # and 5xx; all else below 500 stays as it is
+AS_IS = "%/:=&?~+!$,;'@()*[]"
+"""What addresses may hold; blanks and umlauts, as one types them, are quoted."""
 EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gs", "gcs": "gs"}
 
 
@@ -43,7 +45,8 @@ class Http:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
         user, _, host = parts.netloc.rpartition("@")
-        self._url = urlunsplit((parts.scheme, host, parts.path, parts.query, ""))
+        path, query = (quote(part, safe=AS_IS) for part in (parts.path, parts.query))
+        self._url = urlunsplit((parts.scheme, host, path, query, ""))
         self._secret = base64.b64encode(unquote(user).encode()).decode() if user else None
         self._tag: str | None = None
 

@@ -131,19 +131,43 @@ def _pictures(folder: Path) -> None:
     _drawn(folder / "pictures/images", ["a.png", "b.png"])
     lines = [json.dumps({"image": name, "caption": name}) for name in ("a.png", "b.png")]
     (folder / "pictures/captions.jsonl").write_text("\n".join(lines))
+    _own_tasks(folder, names)
     for name in ("cat", "left", "right"):
         pixels = draw("red", "square", "left", "white", 48)
         cv2.imwrite(str(folder / f"{name}.jpg"), pixels)
 
 
+def _own_tasks(folder: Path, names: list[str]) -> None:
+    """Questions and expressions about the pictures, as one writes them oneself."""
+    (folder / "questions").mkdir()
+    boxes = []
+    for name, split in zip(names, ("train", "val", "test"), strict=False):
+        row = {"image": name, "question": f"what is {name}?", "answer": "red"}
+        (folder / f"questions/my_{split}.jsonl").write_text(json.dumps(row))
+        height, width = cv2.imread(str(folder / "pictures" / name)).shape[:2]
+        told = {"box": [1, 1, width // 2, height // 2], "size": [width, height], "split": split}
+        boxes += [{"image": name, "caption": text, **told} for text in ("the dot", "the left dot")]
+    (folder / "boxes.jsonl").write_text("\n".join(map(json.dumps, boxes)))
+
+
 def _models(folder: Path, run: Path) -> None:
     kept = folder.with_name("kept")
-    for name in ("version_0", "pretrain", "retrieval", "grounding", "caption", "nlvr2-pretrain"):
+    own = ("mine", "pointing")
+    for name in (
+        "version_0",
+        "pretrain",
+        "retrieval",
+        "grounding",
+        "caption",
+        "nlvr2-pretrain",
+        *own,
+    ):
         _linked(folder / "runs" / name, run)
     (folder / "FILE").symlink_to(run / "checkpoints" / "last.ckpt")
     written: dict[str, Callable[[Path], object]] = {
         "shared": write_model,
         "runs/vqa": lambda path: write_model(path, answers=ANSWERS),
+        "runs/mine-vqa": lambda path: write_model(path, answers=ANSWERS),
         "runs/nlvr2": lambda path: write_model(path, truth=True),
         "runs/snli_ve": lambda path: write_model(path, entailment=True),
     }

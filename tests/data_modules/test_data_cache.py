@@ -218,3 +218,21 @@ def test_a_rest_without_a_hash_is_not_continued(tmp_path, fill):
     (tmp_path / "cache").mkdir()
     own._file(unknown).with_suffix(".partial").write_bytes(b"of who knows what")
     assert own.lease(unknown).file.read_bytes() == b"x" * 500 + b"y" * 500
+
+
+def test_a_fork_does_not_keep_what_its_parent_lets_go(tmp_path, fill):
+    kept = cache(tmp_path, fill, shards=1)
+    lease = kept.lease(remote(1))
+    context = multiprocessing.get_context("fork")
+    runs = context.Event()
+    child = context.Process(target=lambda: (runs.set(), time.sleep(60)))
+    child.start()
+    try:
+        assert runs.wait(30)
+        assert not kept.make_room(remote(2))  # the parent reads it still
+        lease.release()
+        assert kept.make_room(remote(2))
+        assert child.is_alive()
+    finally:
+        child.kill()
+        child.join()

@@ -1,12 +1,13 @@
 import pickle
 import time
 
+import cv2
 import numpy as np
 import pytest
 import torch
 from fake import write_fake_pairs
 
-from data_modules.loader import EvaluationLoader, PairLoader
+from data_modules.loader import EvaluationLoader, PairLoader, _settle
 from data_modules.order import EvaluationPlan, TrainPlan
 from data_modules.shards import ShardSet
 from softmask.errors import InputError
@@ -235,3 +236,13 @@ def test_a_users_mistake_is_one_paragraph_from_workers_too(shards, workers):
         message = str(error)
     running.close()
     assert message == "sample '0-00000' of epoch 0 is broken"
+
+
+def test_a_system_that_cannot_say_who_sent_a_signal_keeps_its_own_way(monkeypatch):
+    monkeypatch.setattr("sys.platform", "darwin")
+    monkeypatch.setattr("signal.pthread_sigmask", lambda *_: pytest.fail("nobody would hear it"))
+    before = cv2.getNumThreads()
+    try:
+        _settle(0)
+    finally:
+        cv2.setNumThreads(before)

@@ -143,6 +143,7 @@ def test_an_index_of_nonsense(served, data, options, line):
         ("none?key=secret", r"No shards at 'http://[^@]*/none\?\.\.\.'"),
         ("data/9.tar", r"data/9\.tar cannot be fetched after 1 try \(HTTP 404"),
         ("data/*.tar", r"has a \*: name shards"),
+        ("data/{0.tar", r"The pattern 'http://[^@]*/data/\{0\.tar' cannot be read"),
     ],
 )
 def test_addresses_that_cannot_work(served, tmp_path, options, path, says):
@@ -150,6 +151,20 @@ def test_addresses_that_cannot_work(served, tmp_path, options, path, says):
     (tmp_path / "none/index.json").write_text('{"format": "softmask-shards-1", "shards": []}')
     with pytest.raises(InputError, match=says):
         ShardSet(f"{served.url}/{path}", options)
+
+
+def test_names_of_shards_are_quoted(served, data, options):
+    expected = samples(ShardSet(str(data)))
+    tree = json.loads((data / "index.json").read_text())
+    for line, name in zip(
+        tree["shards"], ("a b", "b\u00fccher", "a#1", "50%25", "a?b"), strict=True
+    ):
+        (data / line["name"]).rename(data / f"{name}.tar")
+        line["name"] = f"{name}.tar"
+    (data / "index.json").write_text(json.dumps(tree))
+    assert samples(ShardSet(f"{served.url}/data", options)) == expected
+    typed = ShardSet(f"{served.url}/data/b\u00fccher.tar", options)
+    assert samples(typed)[0].key == expected[4].key
 
 
 def test_a_local_path_asks_nobody(served, data):
