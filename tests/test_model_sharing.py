@@ -12,13 +12,14 @@ import pytest
 import torch
 import yaml
 from fake import draw
-from program import here
+from program import here, refused
 from vocabulary import own_tokenizer
 
 from softmask import SoftMask
 from softmask.backbone import Backbone
 from softmask.errors import InputError
 from softmask.nn import FusionEncoder, ImageEncoder, TextEncoder
+from softmask.sharing import read_folder, write_folder
 from softmask.tasks import load_task
 from softmask.tokenizer import load_tokenizer
 
@@ -206,6 +207,34 @@ def test_export_writes_a_folder_and_pushes_it(fitted, folder, tmp_path, monkeypa
     assert seen["files"] == written
     assert written["model.safetensors"] == (folder / "model.safetensors").read_bytes()
     assert written["config.json"] == (folder / "config.json").read_bytes()
+
+
+def test_a_hub_that_refuses_is_told_in_a_paragraph(fitted, tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("401 Unauthorized")
+
+    monkeypatch.setattr(Hub, "create_repo", refuse)
+    monkeypatch.setattr(hub, "HfApi", lambda token=None: Hub({}, token))
+    output = tmp_path / "out"
+    flags = ["--checkpoint", "last", "--push", "me/mine", "--output", str(output)]
+    said = refused("weights", "export", str(fitted), *flags)
+    assert f"'{output}' is written, but 'me/mine' could not be pushed" in said
+    assert "401 Unauthorized" in said
+    assert read_folder(output).state
+
+
+def test_a_folder_that_is_half_another_models_is_not_read(shared, tmp_path, monkeypatch):
+    place = shutil.copytree(shared, tmp_path / "model")
+    parts = read_folder(place)
+    monkeypatch.setattr(type(parts.tokenizer), "save_pretrained", broken_off)
+    with pytest.raises(KeyboardInterrupt):
+        write_folder(place, parts)
+    with pytest.raises(InputError, match=r"its config\.json cannot be read"):
+        read_folder(place)
+
+
+def broken_off(*_):
+    raise KeyboardInterrupt
 
 
 def test_a_repository_that_is_nowhere_is_not_private(fitted, tmp_path):

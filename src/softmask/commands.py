@@ -1,5 +1,6 @@
 """The subcommands of `softmask weights`."""
 
+from functools import partial
 from pathlib import Path
 
 from jsonargparse import auto_cli
@@ -10,6 +11,7 @@ from softmask.errors import InputError
 from softmask.inspection import inspect_weights
 from softmask.model import SoftMask
 from softmask.runs import read_run
+from softmask.sharing import pushed
 
 
 def main(args: list[str]) -> None:
@@ -56,4 +58,5 @@ def export_run(
     model.save_pretrained(output)
     print(f"Written: {output}")
     if push:
-        print(f"Pushed:  {model.push_to_hub(push, private=private)}")
+        send = partial(model.push_to_hub, push, private=private)
+        print(f"Pushed:  {pushed(send, push, output)}")

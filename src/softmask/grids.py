@@ -8,12 +8,15 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from softmask.lettering import lettering
 from softmask.panels import GREEN, INK, LINE, MARGIN, PALE_INK, RED, Pixels
 
 CELL = 128
 """Side of a picture."""
+LETTERS = 14
+"""Their size in pixels."""
 COLUMNS = 54
 """Letters of a line of text."""
 LIKELY = 0.5
@@ -170,15 +173,17 @@ class _Sheet:
     def __init__(self, width: int, height: int) -> None:
         self._image = Image.new("RGB", (width, height), "white")
         self._draw = ImageDraw.Draw(self._image)
-        self._font = ImageFont.load_default(size=14)
 
     def text(self, left: int, top: int, text: str, colour: str) -> None:
-        self._draw.text((left, top), text, fill=colour, font=self._font)
+        letters = lettering(text, LETTERS)
+        self._draw.text((left, top), letters.of(text), fill=colour, font=letters.font)
 
     def block(self, left: int, top: int, text: str, colour: str) -> int:
         """Three lines at most; gives where the next block begins."""
-        lines = textwrap.wrap(text, COLUMNS, max_lines=3, placeholder=" ...")
-        self._draw.multiline_text((left, top), "\n".join(lines), fill=colour, font=self._font)
+        letters = lettering(text, LETTERS)
+        lines = textwrap.wrap(letters.of(text), COLUMNS, max_lines=3, placeholder=" ...")
+        said = "\n".join(lines)
+        self._draw.multiline_text((left, top), said, fill=colour, font=letters.font)
         return top + 17 * len(lines) + 4
 
     def picture(self, left: int, top: int, pixels: Pixels, frame: str) -> None:

@@ -8,8 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 from torch import Tensor
+
+from softmask.lettering import Coloured, lettering
 
 Pixels = NDArray[np.uint8]
 Shares = Sequence[float]
@@ -17,6 +19,7 @@ Shares = Sequence[float]
 SIDE = 192
 MARGIN = 12
 LINE = 22
+LETTERS = 15
 INK, PALE_INK, RED, GREEN = "#333333", "#666666", "#c0202a", "#1f8f3a"
 
 
@@ -49,7 +52,7 @@ class _Line(NamedTuple):
     """One sample as it is drawn: pictures, coloured words below, a note below them."""
 
     pictures: tuple[Image.Image, ...]
-    words: tuple[tuple[str, str], ...]
+    words: tuple[Coloured, Coloured, Coloured]  # the middle one is what the others stand around
     note: str
 
 
@@ -119,7 +122,7 @@ def _grounded_line(row: Grounded) -> _Line:
     x, y = (SIDE * share for share in row.point)
     draw.ellipse((x - 4, y - 4, x + 4, y + 4), fill=RED, outline="white")
     note = "" if row.iou is None else f"chosen box overlaps by {row.iou:.2f}"
-    return _Line(shown, ((row.expression, INK),), note)
+    return _Line(shown, (("", INK), (row.expression, INK), ("", INK)), note)
 
 
 def _sheet(titles: Sequence[str], lines: Sequence[_Line]) -> Pixels:
@@ -127,32 +130,28 @@ def _sheet(titles: Sequence[str], lines: Sequence[_Line]) -> Pixels:
     height = LINE + MARGIN + len(lines) * (SIDE + 2 * LINE + MARGIN)
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
-    font = ImageFont.load_default(size=15)
+    own = lettering("", LETTERS).font
     for column, title in enumerate(titles):
-        draw.text((_left(column), MARGIN // 2), title, fill=PALE_INK, font=font)
+        draw.text((_left(column), MARGIN // 2), title, fill=PALE_INK, font=own)
     for index, line in enumerate(lines):
-        _draw_line(sheet, draw, font, line, LINE + MARGIN + index * (SIDE + 2 * LINE + MARGIN))
+        _draw_line(sheet, draw, line, LINE + MARGIN + index * (SIDE + 2 * LINE + MARGIN))
     return np.asarray(sheet)
 
 
-def _draw_line(
-    sheet: Image.Image,
-    draw: ImageDraw.ImageDraw,
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
-    line: _Line,
-    top: int,
-) -> None:
+def _draw_line(sheet: Image.Image, draw: ImageDraw.ImageDraw, line: _Line, top: int) -> None:
     for column, shown in enumerate(line.pictures):
         sheet.paste(shown, (_left(column), top))
         draw.rectangle(
             (_left(column) - 1, top - 1, _left(column) + SIDE, top + SIDE), outline="#cccccc"
         )
     left, below = float(_left(0)), top + SIDE + 3
-    for text, colour in line.words:
+    letters = lettering("".join(text for text, _ in line.words), LETTERS)
+    for text, colour in letters.around(line.words, sheet.width - 2 * MARGIN):
         if text:
-            draw.text((left, below), text, fill=colour, font=font)
-            left += draw.textlength(text + " ", font=font)
-    draw.text((_left(0), below + LINE - 4), line.note, fill=PALE_INK, font=font)
+            draw.text((left, below), letters.of(text), fill=colour, font=letters.font)
+            left += letters.width(text + " ")
+    own = lettering("", LETTERS).font
+    draw.text((_left(0), below + LINE - 4), line.note, fill=PALE_INK, font=own)
 
 
 def _square(image: Pixels) -> Image.Image:
@@ -162,7 +161,9 @@ def _square(image: Pixels) -> Image.Image:
 def _corners(box: Shares) -> tuple[float, float, float, float]:
     """Left, top, right, bottom on a drawn picture."""
     x, y, width, height = (SIDE * share for share in box)
-    return x, y, min(x + width, SIDE - 1), min(y + height, SIDE - 1)
+    # A box of the last pixels would begin beyond where it ends.
+    left, top, right, bottom = (min(each, SIDE - 1) for each in (x, y, x + width, y + height))
+    return left, top, right, bottom
 
 
 def _left(column: int) -> int:

@@ -53,8 +53,8 @@ class FeatureQueue(nn.Module):
         below, above = self.size // batch * batch, -(-self.size // batch) * batch
         raise InputError(
             f"queue_size={self.size} is not divisible by the global batch of {batch} pairs "
-            f"(batch_size times ranks), so the queue could not wrap around whole. Set "
-            f"model.init_args.contrast.queue_size to {' or '.join(str(n) for n in (below, above) if n)}"
+            f"(batch_size times ranks), so the queue could not wrap around whole. Set model."
+            f"init_args.contrast.queue_size to {' or '.join(str(n) for n in (below, above) if n)}"
             f"{' or 0' if not below else ''}, or change data.init_args.batch_size."
         )
 

@@ -4,6 +4,7 @@
 """
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from softmask.config import ModelConfig, read_config
 from softmask.errors import InputError, first_line
 from softmask.renames import State
 from softmask.tokenizer import PreTrainedTokenizerBase, load_tokenizer
+from softmask.whole import replace_whole, write_text_whole
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json")
@@ -39,10 +41,15 @@ def write_folder(folder: Path, parts: Parts) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     # Cloned: safetensors takes no two names of one tensor, which two images' layers have.
     state = {name: tensor.detach().clone().contiguous() for name, tensor in kept.items()}
-    save_file(state, folder / WEIGHTS, metadata={"format": "pt"})
-    (folder / CONFIG).write_text(json.dumps(parts.config.to_dict(), indent=2) + "\n")
+    partial = folder / f".{WEIGHTS}.partial"
+    save_file(state, partial, metadata={"format": "pt"})
+    # Sizes and answers of another model that lay here would fit these weights: no folder is read
+    # without the file that comes last.
+    (folder / CONFIG).unlink(missing_ok=True)
+    replace_whole(partial, folder / WEIGHTS)
     parts.tokenizer.save_pretrained(folder)
     (folder / CARD).write_text(parts.card, encoding="utf-8")
+    write_text_whole(folder / CONFIG, json.dumps(parts.config.to_dict(), indent=2) + "\n")
 
 
 def read_folder(folder: Path) -> Parts:
@@ -95,3 +102,24 @@ def fetch(
             f"it once on a machine that reaches the hub."
         ) from error
     return Path(folder)
+
+
+def pushed(send: Callable[[], object], name: str, folder: Path) -> str:
+    """Send a model to the hub; gives what the hub says of it.
+
+    Args:
+        send: does so.
+        name: ORGANISATION/NAME.
+        folder: where the model lies already.
+
+    Raises:
+        InputError: the hub refuses it, or cannot be reached.
+    """
+    try:
+        return str(send())
+    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
+        raise InputError(
+            f"'{folder}' is written, but '{name}' could not be pushed to the Hugging Face hub "
+            f"({first_line(error)}): log in by `hf auth login`, and give --push ORGANISATION/NAME "
+            f"where you may write, on a machine that reaches the hub."
+        ) from error

@@ -2,9 +2,10 @@
 
 from math import ceil
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from softmask.ask.explained import Explained, tiles
+from softmask.lettering import Lettering, lettering
 from softmask.panels import INK, MARGIN, PALE_INK, RED, overlay
 
 LONG_SIDE = 320
@@ -22,20 +23,22 @@ def sheet(explained: Explained) -> Image.Image:
     columns = min(MOST_COLUMNS, len(shown))
     cell = max(picture.width, 180) + MARGIN, picture.height + TITLE + NOTE + 3 * MARGIN
     width = columns * cell[0] + MARGIN
-    large, small = ImageFont.load_default(size=TITLE), ImageFont.load_default(size=NOTE)
+    large = lettering(explained.text + "".join(title for title, *_ in shown), TITLE)
+    small = lettering("", NOTE).font
     lines = _wrap(f"{explained.text}   ({explained.way})", width - 2 * MARGIN, large)
     top = MARGIN + len(lines) * (TITLE + 8)
     page = Image.new("RGB", (width, top + ceil(len(shown) / columns) * cell[1]), "white")
     draw = ImageDraw.Draw(page)
     for number, line in enumerate(lines):
-        draw.text((MARGIN, MARGIN + number * (TITLE + 8)), line, fill=INK, font=large)
+        place = MARGIN, MARGIN + number * (TITLE + 8)
+        draw.text(place, large.of(line), fill=INK, font=large.font)
     for number, (title, note, drawn) in enumerate(shown):
         row, column = divmod(number, columns)
         left, above = MARGIN + column * cell[0], top + row * cell[1]
         page.paste(drawn, (left, above))
         below = above + picture.height + 4
-        word = _cut(title, cell[0] - MARGIN, large)
-        draw.text((left, below), word, fill=RED if number > 1 else INK, font=large)
+        word = large.of(large.end_cut(title, cell[0] - MARGIN))
+        draw.text((left, below), word, fill=RED if number > 1 else INK, font=large.font)
         draw.text((left, below + TITLE + 6), note, fill=PALE_INK, font=small)
     return page
 
@@ -46,21 +49,12 @@ def _fit(picture: Image.Image) -> Image.Image:
     return picture.resize((width, height), Image.Resampling.BICUBIC)
 
 
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
-
-def _wrap(text: str, width: int, font: Font) -> list[str]:
+def _wrap(text: str, width: int, letters: Lettering) -> list[str]:
     lines = [""]
     for word in text.split():
         longer = f"{lines[-1]} {word}".strip()
-        if lines[-1] and font.getlength(longer) > width:
+        if lines[-1] and letters.width(longer) > width:
             lines.append(word)
         else:
             lines[-1] = longer
-    return [_cut(line, width, font) for line in lines]
-
-
-def _cut(text: str, width: int, font: Font) -> str:
-    while len(text) > 1 and font.getlength(text) > width:
-        text = text[:-2] + "…"
-    return text
+    return [letters.end_cut(line, width) for line in lines]
