@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from asked import TEXTS, write_pictures, write_table
 from fake import write_fake_pairs
+from PIL import Image
 from program import here, output_of, refused
 
-from softmask.ask import export
+from softmask.ask import explain, export, plan
 from softmask.ask.shards import open_shards
 from softmask.program import main
 from softmask.whole import write_text_whole
@@ -191,3 +192,63 @@ def test_a_text_that_is_no_utf8_has_a_page(shared, folder, tmp_path):
         "--output", tmp_path / "out")  # fmt: skip
     (written,) = (tmp_path / "out").glob("00-*.html")
     assert "a ? square" in written.read_text()
+
+
+def test_two_parts_that_end_together_leave_a_whole_index(shared, folder, tmp_path, monkeypatch):
+    ask = ("embed", "--model", shared, "--images", folder, "--chunk", 2, "--output", tmp_path / "o")
+    output_of(*ask, "--part", "1/2")
+    (tmp_path / "o" / ".images-00001.npy.99998.partial").write_bytes(b"of a killed process")
+    dump, ended = plan._dump, []
+
+    def dump_while_the_other_ends(content, file):
+        dump(content, file)
+        if "model" in content and not ended:  # index.json, not yet by its name
+            ended.append(True)
+            with monkeypatch.context() as other:
+                other.setattr(os, "getpid", lambda: 99999)
+                output_of(*ask, "--part", "1/2")
+
+    monkeypatch.setattr(plan, "_dump", dump_while_the_other_ends)
+    output_of(*ask, "--part", "2/2")
+    assert ended
+    names = {path.name for path in (tmp_path / "o").iterdir()}
+    assert names == {
+        "index.json",
+        *(f"images-0000{n}.{kind}" for n in (0, 1) for kind in ("npy", "jsonl")),
+    }
+
+
+def many(folder):
+    """Options that explain three pairs on one page."""
+    rows = [(f"0{n}.png", "a red square") for n in range(3)]
+    table = write_table(folder / "pairs.csv", rows)
+    return ("--csv", str(table), "--one_page", "true")
+
+
+def test_a_page_of_many_pairs_keeps_pictures_as_large_as_they_are_shown(
+    shared, folder, tmp_path, monkeypatch
+):
+    Image.new("RGB", (1500, 1000), "red").save(folder / "01.png")
+    sizes, write = [], explain.page
+
+    def watched(pairs, *rest):
+        sizes.extend(pair.picture.size for pair in pairs)
+        return write(pairs, *rest)
+
+    monkeypatch.setattr(explain, "page", watched)
+    output_of("explain", "--model", shared, *many(folder), "--output", tmp_path / "o")
+    assert sizes == [(48, 32), (720, 480), (48, 34)]
+
+
+def test_a_page_that_is_broken_off_holds_what_was_explained(shared, folder, tmp_path, monkeypatch):
+    each, begun = explain.explain_pair, []
+
+    def stopped_at_the_third(*args):
+        begun.append(args)
+        return each(*args) if len(begun) < 3 else broken_off()
+
+    monkeypatch.setattr(explain, "explain_pair", stopped_at_the_third)
+    ask = ("--model", str(shared), *many(folder), "--output", str(tmp_path / "o"))
+    assert here(["explain", *ask]).code == 130
+    assert (tmp_path / "o" / "index.html").read_text().count("<article") == 2
+    assert len([*(tmp_path / "o").glob("*.png")]) == 2

@@ -3,10 +3,14 @@
 import pytest
 from asked import write_pictures
 from PIL import Image
-from uploaded import big, odd_exif, png
+from uploaded import big, file, odd_exif, png
+from werkzeug.test import Client
 
+from softmask import SoftMask
 from softmask.errors import InputError
 from softmask.web import uploads
+from softmask.web.app import application
+from softmask.web.asked import Asked
 from softmask.web.uploads import Shelf, Upload, decoded
 
 
@@ -50,3 +54,22 @@ def test_pixels_are_counted_before_they_are_decoded(monkeypatch, tmp_path):
     monkeypatch.setattr(uploads, "read_picture", pytest.fail)
     with pytest.raises(InputError, match="more than the"):
         decoded(Upload("a", big(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("POST", "/picture/f99", {"GET", "HEAD"}),
+        ("PUT", "/picture/f99", {"GET", "HEAD"}),
+        ("PUT", "/words?of=f99&text=a", {"GET", "HEAD", "POST"}),
+    ],
+)
+def test_what_is_sent_where_nothing_is_taken_is_refused_unread(shared, method, path, allowed):
+    client = Client(application(Asked(SoftMask.from_pretrained(shared)), upload_mb=1))
+    answer = client.open(path, method=method, data={"of_file": file(bytes(2 * 1024 * 1024))})
+    assert answer.status_code == 405
+    assert {*answer.allow} == allowed
+    assert "not allowed" in answer.text
+    for reading in ("GET", "HEAD"):
+        assert client.open(path, method=reading).status_code == 400  # there is no such picture
+    assert client.post("/none", data={"of_file": file(b"")}).status_code == 404

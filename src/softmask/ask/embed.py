@@ -10,13 +10,12 @@ from softmask.ask.making import Making
 from softmask.ask.opening import DType, open_model
 from softmask.ask.plan import INDEX, Held, Job, Plan, begin, join
 from softmask.ask.ranks import Ranks
-from softmask.ask.sources import Source, folder_source, table_sources
+from softmask.ask.sources import Source, What, folder_source, table_sources, wanted
 from softmask.errors import InputError
 from softmask.model import SoftMask
 from softmask.parts import Part, parse_part
 
 Store = Literal["float32", "float16"]
-What = Literal["images", "texts", "both"]
 
 
 def embed(
@@ -53,7 +52,8 @@ def embed(
         csv: table (.csv or .jsonl) with a column image, a column text, or both.
         shards: instead: a folder of shards, an index.json, a .tar, or a pattern.
         output: folder of the features; made if missing.
-        what: images, texts, or both as far as they are there.
+        what: images, texts, or both as far as they are there; of a table, its other column is not
+            read.
         format: npy, with keys as JSON lines beside; or parquet (softmask[parquet]).
         store: type of the features on the disk.
         chunk: places of the source in a chunk; a sample of shards is one, with all its captions.
@@ -141,15 +141,13 @@ def _sources(
 
         found = shard_sources(_origin(shards))
     elif csv is not None and shards is None:
-        found = table_sources(csv, images)
+        found = table_sources(csv, images, what)
     elif images is not None and shards is None:
         found = [folder_source(images)]
     else:
         raise InputError("Give one source: --images FOLDER, --csv TABLE, or --shards PATH.")
-    kept = [source for source in found if what in ("both", source.kind)]
-    if not kept:
-        raise InputError(f"There are no {what} in this source: give --what {found[0].kind}.")
-    return kept
+    kinds = wanted([source.kind for source in found], what)
+    return [source for source in found if source.kind in kinds]
 
 
 def _origin(path: str) -> str:

@@ -1,6 +1,7 @@
 """`softmask explain`: where each word of a text looks in a picture, as PNG and as a page."""
 
 import hashlib
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,8 +13,9 @@ from PIL import Image
 from tqdm import tqdm  # type: ignore[import-untyped]
 
 from softmask.ask.explained import Explained
+from softmask.ask.html import fitted
 from softmask.ask.opening import DType, open_model
-from softmask.ask.page import page
+from softmask.ask.page import SIDE, page
 from softmask.ask.sheet import sheet
 from softmask.ask.tables import Pair, read_pairs, refuse_folder
 from softmask.errors import InputError
@@ -73,17 +75,20 @@ def explain(
         check_layer(layer, asked.config.fusion.layers)
     output.mkdir(parents=True, exist_ok=True)
     found, left_out = list[Explained](), list[str]()
-    for stem, one in zip(stems, _each(asked, pairs, layer, by), strict=True):
-        if isinstance(one, str):
-            left_out.append(one)
-            continue
-        write_whole(output / f"{stem}.png", partial(sheet(one).save, format="png"))
-        if one_page:
-            found.append(one)
-        else:
-            write_text_whole(output / f"{stem}.html", page([one], model))
-    if found:
-        write_text_whole(output / "index.html", page(found, model, left_out))
+    try:
+        for stem, one in zip(stems, _each(asked, pairs, layer, by), strict=True):
+            if isinstance(one, str):
+                left_out.append(one)
+                continue
+            write_whole(output / f"{stem}.png", partial(sheet(one).save, format="png"))
+            if one_page:
+                # Pictures as cameras take them would fill the memory until the page is written.
+                found.append(one._replace(picture=fitted(one.picture, SIDE)))
+            else:
+                write_text_whole(output / f"{stem}.html", page([one], model))
+    finally:  # Ctrl-C leaves a page of what was explained so far
+        if found:
+            write_text_whole(output / "index.html", page(found, model, left_out))
     _end(stems, left_out, output, one_page=one_page)
 
 
@@ -163,9 +168,9 @@ def _stems(pairs: Sequence[Pair], output: Path, *, numbered: bool) -> list[str]:
         stems = [f"{number:04d}-{stem}" for number, stem in enumerate(plain)]
     else:
         stems = [f"{stem}-{_mark(pair)}" for stem, pair in zip(plain, pairs, strict=True)]
-    asked = {pair.path.resolve() for pair in pairs}
+    asked = {_whole(pair.path) for pair in pairs}
     for stem in stems:
-        if (output / f"{stem}.png").resolve() in asked:
+        if _whole(output / f"{stem}.png") in asked:
             raise InputError(
                 f"'{output / stem}.png' is a picture that is asked, and its maps would be written "
                 f"over it: give another --output."
@@ -175,8 +180,16 @@ def _stems(pairs: Sequence[Pair], output: Path, *, numbered: bool) -> list[str]:
 
 def _mark(pair: Pair) -> str:
     """Eight letters, others for a picture of the same name elsewhere, and for another text."""
-    said = f"{pair.path.resolve()}\n{pair.text}".encode(errors="surrogatepass")
+    said = f"{_whole(pair.path)}\n{pair.text}".encode(errors="surrogatepass")
     return hashlib.sha256(said).hexdigest()[:8]
+
+
+def _whole(path: Path) -> str:
+    """A path from the root; a name that no file can have stays, and who reads it says why."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:
+        return str(path)
 
 
 def _plain(name: str) -> str:

@@ -24,6 +24,10 @@ class Job(NamedTuple):
     stem: str  # name of its files
 
 
+class BegunOtherwiseError(InputError):
+    """A folder holds features of something else, or made by other options."""
+
+
 @dataclass(frozen=True)
 class Held:
     """Pictures, or texts, of an index."""
@@ -66,7 +70,7 @@ def begin(folder: Path, plan: Plan) -> None:
     """Note what is begun, or see that the same goes on.
 
     Raises:
-        InputError: the folder holds features of something else.
+        BegunOtherwiseError: the folder holds features of something else.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for name in (BEGUN, INDEX):
@@ -86,8 +90,11 @@ def join(folder: Path, plan: Plan, model: str, checkpoint: str) -> Sequence[str]
     if not left:
         content = {"format": FORMAT, "model": model, "checkpoint": checkpoint, "plan": _plain(plan)}
         write_whole(folder / INDEX, partial(_dump, content))
-        for file in (folder / BEGUN, *folder.glob(".*.partial")):  # some of killed processes
-            file.unlink(missing_ok=True)
+        (folder / BEGUN).unlink(missing_ok=True)
+        for file in folder.glob(".*.partial"):  # of killed processes
+            # Of another part, which ends at the same time and gives it its name soon.
+            if not file.name.startswith(f".{INDEX}."):
+                file.unlink(missing_ok=True)
     return left
 
 
@@ -123,13 +130,13 @@ def read_content(file: Path) -> dict[str, Any]:
 def _compare(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
     for name in now:
         if name == "held" and _replaced(begun[name], now[name]):
-            raise InputError(
+            raise BegunOtherwiseError(
                 f"Pictures were replaced since the features in '{folder}' were begun: their names "
                 f"are the same, but sizes or times of files are not (or an older version did not "
                 f"note them). Give another --output, or delete '{folder}' to embed all again."
             )
         if begun.get(name) != now[name]:
-            raise InputError(
+            raise BegunOtherwiseError(
                 f"'{folder}' was begun with {name} {_short(begun.get(name))}, and now it is "
                 f"{_short(now[name])}: give the same to continue, or another --output."
             )

@@ -4,7 +4,7 @@ A source has places, in an order that never changes; each holds no, one or sever
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -14,6 +14,9 @@ from softmask.errors import InputError
 from softmask.pictures import Pixels, read_picture
 
 Kind = Literal["images", "texts"]
+What = Literal["images", "texts", "both"]
+COLUMNS: Mapping[Kind, str] = {"images": "image", "texts": "text"}
+"""Of tables."""
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff")
 
 
@@ -59,29 +62,43 @@ def folder_source(folder: Path) -> Source:
     return _pictures(names, folder)
 
 
-def table_sources(table: Path, images: Path | None) -> list[Source]:
+def wanted(there: Sequence[Kind], what: What) -> list[Kind]:
+    """What is wanted of that which is there.
+
+    Raises:
+        InputError: nothing.
+    """
+    kinds = [kind for kind in there if what in ("both", kind)]
+    if not kinds:
+        raise InputError(f"There are no {what} in this source: give --what {there[0]}.")
+    return kinds
+
+
+def table_sources(table: Path, images: Path | None, what: What = "both") -> list[Source]:
     """The distinct pictures and texts of a table's columns image and text.
 
     Args:
         table: .csv or .jsonl with one of the columns or both.
         images: folder that picture names are relative to; the table's own unless given.
+        what: is wanted; another column may hold anything, and its pictures are not looked for.
 
     Raises:
-        InputError: the table cannot be read, or has neither column.
+        InputError: the table cannot be read, or lacks the columns.
     """
-    there = [name for name in ("image", "text") if name in columns_of(table)]
+    columns = columns_of(table)
+    there = [kind for kind, column in COLUMNS.items() if column in columns]
     if not there:
         raise InputError(
             f"{table} has neither a column 'image' nor 'text', but "
-            f"{', '.join(columns_of(table))}: name its columns so."
+            f"{', '.join(columns)}: name its columns so."
         )
-    rows = read_rows(table, there)
-    distinct = {name: list(dict.fromkeys(row[name] for row in rows)) for name in there}
+    kinds = wanted(there, what)
+    rows = read_rows(table, [COLUMNS[kind] for kind in kinds])
+    root = table.parent if images is None else images
     sources = []
-    if "image" in distinct:
-        sources.append(_pictures(distinct["image"], table.parent if images is None else images))
-    if "text" in distinct:
-        sources.append(_texts(distinct["text"]))
+    for kind in kinds:
+        distinct = list(dict.fromkeys(row[COLUMNS[kind]] for row in rows))
+        sources.append(_pictures(distinct, root) if kind == "images" else _texts(distinct))
     return sources
 
 
@@ -104,7 +121,7 @@ def _state(path: Path) -> str:
     """What changes with a file, as make and rsync judge: its bytes would be read twice."""
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # a name that no file can have is a ValueError
         return "none"  # who reads it says why
     return f"{found.st_size} {found.st_mtime_ns}"
 

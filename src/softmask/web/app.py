@@ -10,7 +10,7 @@ from io import BytesIO
 from typing import Any
 
 from PIL import Image
-from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, RequestEntityTooLarge
 from werkzeug.utils import redirect
 from werkzeug.wrappers import Request, Response
 
@@ -31,6 +31,7 @@ HEADERS = {
 }
 """No scripts, nothing from elsewhere, in no frame of others."""
 ICON, PICTURE = "/favicon.ico", "/picture/"
+READ = ("GET", "HEAD")
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 MIB = 1024 * 1024
 NOTHING: Values = {}
@@ -76,7 +77,10 @@ def _safe(asked: Asked, request: Request, hosts: tuple[str, ...]) -> Response:
     except InputError as error:
         return _refused(asked, request, str(error), 400, request.values)
     except HTTPException as error:
-        return _refused(asked, request, error.description or error.name, error.code or 500)
+        found = _refused(asked, request, error.description or error.name, error.code or 500)
+        if isinstance(error, MethodNotAllowed):
+            found.allow.update(error.valid_methods or ())
+        return found
 
 
 def _check_sender(request: Request, hosts: tuple[str, ...]) -> None:
@@ -106,20 +110,33 @@ def _respond(asked: Asked, request: Request) -> Response:
     if request.path == ICON:
         return Response(status=204)
     if request.path.startswith(PICTURE):
+        _allow(request, *READ)
         return _picture(asked, request.path.removeprefix(PICTURE))
     view = _view(asked, request)
     if view is None:
         raise _NotFound
+    _allow(request, *READ, "POST")
     if request.method == "POST":
         return redirect(address(view.path, _taken(asked, view, request)), code=303)
     values = _values(view, request.args)
     result = view.answer(asked, values) if view.is_asked(values) else ""
-    return Response(page(there, view, values, result), mimetype="text/html")
+    return _html(page(there, view, values, result))
+
+
+def _html(text: str, code: int = 200) -> Response:
+    # Names of files need not be UTF-8: what is none becomes a "?".
+    return Response(text.encode("utf-8", "replace"), status=code, mimetype="text/html")
 
 
 class _NotFound(HTTPException):
     code = 404
     description = "There is no such page."
+
+
+def _allow(request: Request, *methods: str) -> None:
+    # What others send, `_safe` would read first where nothing catches that it is too much.
+    if request.method not in methods:
+        raise MethodNotAllowed(methods)
 
 
 def _view(asked: Asked, request: Request) -> View | None:
@@ -171,7 +188,7 @@ def _refused(
         kept = _kept(asked, _values(view, given), view)
         # The title is what a screen reader says first of a new page.
         found = page(there, view, kept, message(text), f"Refused: {view.name}")
-    return Response(found, status=code, mimetype="text/html")
+    return _html(found, code)
 
 
 def _kept(asked: Asked, values: dict[str, str], view: View) -> dict[str, str]:

@@ -11,7 +11,7 @@ from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 from softmask.ask.embed import embed
 from softmask.ask.index import check_model, load, open_index
 from softmask.ask.opening import DType, Opened, open_any, open_model
-from softmask.ask.plan import INDEX
+from softmask.ask.plan import INDEX, BegunOtherwiseError
 from softmask.ask.sources import folder_source
 from softmask.errors import InputError
 from softmask.model import SoftMask
@@ -57,8 +57,8 @@ def demo(
         model: that matches pictures and texts: folder of a run, of `softmask weights export` or
             `convert`, or a name on the hub.
         images: folder of pictures to search; embedded first, into --index if it is given.
-        index: folder made by `softmask embed`, or to be made of --images and used again; pictures
-            that were moved since are read where --images says.
+        index: folder made by `softmask embed`, whatever its options, or to be made of --images and
+            used again; pictures that were moved since are read where --images says.
         vqa: model that answers questions: a run of vqa or vqa-class, its export, or a converted
             official file.
         nlvr2: model that judges statements about two pictures: a run of nlvr2, and so on.
@@ -88,9 +88,8 @@ def demo(
             asked.matching = opened.model
             if images is not None or index is not None:
                 at = index or Path(stack.enter_context(TemporaryDirectory())) / "features"
-                if images is not None and not _moved(at, images):
-                    embed(model, images, output=at, skip_bad=True, checkpoint=checkpoint,
-                          device=device, dtype=dtype)  # fmt: skip
+                if images is not None and not _is_made(at, images):
+                    _make(at, images, model, checkpoint, device, dtype)
                 asked.library = _library(at, opened, model, images)
         if vqa is not None:
             asked.answering = _fine_tuned("vqa", open_any(vqa, checkpoint, device, dtype), vqa)
@@ -168,24 +167,48 @@ def _check_given(
         )
 
 
-def _moved(folder: Path, images: Path) -> bool:
-    """Whether features are of these pictures, which lay elsewhere then.
+def _is_made(folder: Path, images: Path) -> bool:
+    """Whether all features of these pictures are there, wherever the pictures lay.
 
     Raises:
-        InputError: their names are the same, and the files are others.
+        InputError: the features are of other pictures.
     """
     if not (folder / INDEX).is_file():
         return False
     held, now = open_index(folder).plan.held.get("images"), folder_source(images)
-    if held is None or held.hash != now.hash or held.root == now.root:
-        return False
+    if held is None or held.hash != now.hash:
+        raise InputError(
+            f"The features in '{folder}' are not those of the {now.places} pictures in '{images}': "
+            f"pictures were added or removed, or a table or shards named others. Give another "
+            f"--index, for which they are embedded, or leave --images out to search what "
+            f"'{folder}' holds."
+        )
     if held.files != now.files:
         raise InputError(
             f"The pictures in '{images}' have the names of those that the features in '{folder}' "
-            f"are of, but other sizes or times: copy them with their times (cp -p), or give "
-            f"another --index, for which they are embedded."
+            f"are of, but other sizes or times: give another --index, for which they are embedded; "
+            f"or, if they are copies, copy them with their times (cp -p)."
         )
     return True
+
+
+def _make(
+    folder: Path, images: Path, model: str, checkpoint: str, device: str, dtype: DType
+) -> None:
+    """Embed a folder, or go on where it was broken off.
+
+    Raises:
+        InputError: it was begun by another command.
+    """
+    try:
+        embed(model, images, output=folder, skip_bad=True, checkpoint=checkpoint, device=device,
+              dtype=dtype)  # fmt: skip
+    except BegunOtherwiseError as error:  # which speaks of options that are not here
+        raise InputError(
+            f"The features in '{folder}' are not whole, and were begun of other pictures, by "
+            f"another model or with other options: end them by the same command again, delete "
+            f"'{folder}', or give another --index."
+        ) from error
 
 
 def _library(folder: Path, opened: Opened, model: str, images: Path | None) -> Library:
