@@ -111,8 +111,8 @@ def split_groups(
 ) -> dict[str, list[Group]]:
     """Split groups as their table says, or by shares.
 
-    With shares, pictures that have a caption in common stay together, so that no caption of one
-    split is known from another.
+    With shares, pictures that have a caption or an image_id in common stay together, so that no
+    caption and no picture of one split is known from another.
 
     Args:
         groups: with a split each, or none.
@@ -188,8 +188,8 @@ def _check_share(name: str, share: float, given: int, total: int, largest: int) 
     if given >= NEARLY * wanted and (given or not share):
         return
     tied = (
-        "pictures that share a caption, and rows that share a picture, stay in one split, and the "
-        f"largest such group has {largest} of {total}"
+        "pictures that share a caption or an image_id, and rows that share a picture, stay in one "
+        f"split, and the largest such group has {largest} of {total}"
     )
     larger = f"give a larger --{name}_share, or " if largest <= total / 2 else ""
     mend = (
@@ -218,18 +218,19 @@ def _clusters(groups: list[Group]) -> list[list[Group]]:
             number = above[number]
         return number
 
-    first: dict[str, int] = {}
+    first: dict[tuple[str, str], int] = {}
     for number, group in enumerate(groups):
-        for text in _ties(group):
-            above[root(number)] = root(first.setdefault(text, number))
+        for tie in _ties(group):
+            above[root(number)] = root(first.setdefault(tie, number))
     clusters: dict[int, list[Group]] = {}
     for number in reversed(range(len(groups))):
         clusters.setdefault(root(number), []).append(groups[number])
     return [cluster[::-1] for cluster in reversed(clusters.values())]
 
 
-def _ties(group: Group) -> list[str]:
-    """What keeps groups in one split: captions; of rows apart, whose texts repeat, pictures."""
-    if group.apart:
-        return [name for name in (group.image, group.second) if name]
-    return [" ".join(caption.lower().split()) for caption in group.captions]
+def _ties(group: Group) -> list[tuple[str, str]]:
+    """What keeps groups in one split: pictures, and captions but of rows apart, whose repeat."""
+    pictures = (group.image, group.second, group.image_id)
+    ties = [("picture", name) for name in pictures if name]
+    captions = [] if group.apart else group.captions
+    return ties + [("caption", " ".join(caption.lower().split())) for caption in captions]

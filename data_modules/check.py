@@ -15,7 +15,7 @@ from data_modules.examine import Examined, Findings, ShardJob, examine
 from data_modules.parallel import in_processes
 from data_modules.progress import Progress
 from data_modules.reasons import Reason
-from data_modules.shards import INDEX, _find_local, read_index
+from data_modules.shards import INDEX, _find_local, read_index, tars_in
 from data_modules.text import TextOptions
 from softmask.errors import InputError
 from softmask.whole import write_text_whole
@@ -68,7 +68,8 @@ def check_shards(
         found.note(Reason.DUPLICATE_KEY, example)
     for example in duplicate_ids(examined):
         found.note(Reason.DUPLICATE_ID, example)
-    made = summary(path, len(jobs), found, steps(found.good, ranks, batch_size))
+    # Of all samples: training replaces bad ones, each in its place.
+    made = summary(path, len(jobs), found, steps(found.samples, ranks, batch_size))
     print(as_text(made))
     if report is not None:
         write_text_whole(report, json.dumps(made, indent=1) + "\n")
@@ -105,7 +106,7 @@ def listed_shards(path: str) -> list[tuple[Path, int | None, str | None]]:
         lines = read_index(index)["shards"]
         found = [(index.parent / line["name"], line["count"], line.get("sha256")) for line in lines]
     elif place.is_dir():
-        found = [(file, None, None) for file in sorted(place.glob("*.tar"))]
+        found = [(file, None, None) for file in tars_in(place)]
     else:
         found = [(Path(str(file)), None, None) for file in _find_local(path).places]
     if not found:
@@ -166,9 +167,10 @@ def as_text(made: dict[str, Any]) -> str:
         f"an epoch of {epoch['ranks']} ranks x {epoch['batch_size']} samples: "
         f"{epoch['steps_per_epoch']} steps, {epoch['left_over']} samples left over"
     )
-    most = epoch["samples"] // epoch["ranks"]
-    if most and not epoch["steps_per_epoch"]:
-        lines.append(f"too few samples for a step: lower batch_size to {most}")
+    if epoch["samples"] and not epoch["steps_per_epoch"]:
+        most = epoch["samples"] // epoch["ranks"]
+        mend = f"lower batch_size to {most}" if most else f"lower ranks to {epoch['samples']}"
+        lines.append(f"too few samples for a step: {mend}")
     return "\n".join(lines)
 
 

@@ -10,7 +10,7 @@ from data_modules.ends import check_end
 from data_modules.known_counts import Known, known_counts
 from data_modules.ledger import Ledger
 from data_modules.parallel import in_processes
-from data_modules.shards import INDEX
+from data_modules.shards import INDEX, tars_in
 from data_modules.tar import TarShard
 from data_modules.write import Shard, hash_file, write_index
 from softmask.errors import InputError
@@ -42,7 +42,7 @@ def index_tars(path: Path, hash: bool = False, workers: int = 0) -> None:
     Raises:
         InputError: if there are no tars, one is broken or empty, or there is an index already.
     """
-    files = sorted(path.glob("*.tar"))
+    files = tars_in(path)
     if not files:
         raise InputError(f"{path} holds no .tar: give the folder that holds the shards.")
     if (path / INDEX).exists():
@@ -54,7 +54,7 @@ def index_tars(path: Path, hash: bool = False, workers: int = 0) -> None:
     if known is not None:
         _check_known(known, files)
     print(f"{path}: samples {'are counted' if known is None else f'as {known.source} says'}")
-    ledger = Ledger(path, "index", Part(1, 1), {"hash": hash})
+    ledger = Ledger(path, "index", Part(1, 1), {"hash": hash}, owns=False)
     jobs = [IndexJob(file, known and known.counts[file.name], hash) for file in files]
     left = [job for job in jobs if not _is_done(job, ledger)]
     shards = dict(ledger.shards)

@@ -21,13 +21,23 @@ class Ledger:
         job: "write" or "index".
         part: of the job.
         arguments: on which the bytes depend, by the names that a user knows.
+        owns: whether all in the folder is the job's output. An index is not: the tars beside it may
+            be the only ones.
 
     Raises:
         InputError: if the job was begun with other arguments.
     """
 
-    def __init__(self, folder: Path, job: str, part: Part, arguments: Mapping[str, object]) -> None:
-        self.folder, self.job, self.part = folder, job, part
+    def __init__(
+        self,
+        folder: Path,
+        job: str,
+        part: Part,
+        arguments: Mapping[str, object],
+        *,
+        owns: bool = True,
+    ) -> None:
+        self.folder, self.job, self.part, self.owns = folder, job, part, owns
         self.file = folder / f".{job}-{part.number}-of-{part.of}.jsonl"
         self._arguments = json.loads(json.dumps(arguments))
         self.shards: dict[str, Shard] = {}
@@ -74,7 +84,7 @@ class Ledger:
                 raise InputError(
                     f"{self.folder} holds a job that was begun with {name} {begun.get(name)!r}, "
                     f"and now it is {now.get(name)!r}: give the same to continue, or delete "
-                    f"{self.folder} to begin anew."
+                    f"{self.folder if self.owns else file} to begin anew."
                 )
 
     def _begin(self) -> None:
@@ -102,8 +112,8 @@ def _read(file: Path) -> tuple[dict[str, object], dict[str, Shard]]:
         raise
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{file} notes how far a job came and cannot be read: delete {file.parent} to begin "
-            "anew."
+            f"{file} notes how far a job came and cannot be read: delete this file, and nothing "
+            "else, to begin anew."
         ) from error
 
 

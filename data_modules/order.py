@@ -16,17 +16,27 @@ Counts = tuple[int, ...]
 """Samples of each shard, in storage order."""
 
 
-def steps_per_epoch(count: int, global_batch: int) -> int:
+def steps_per_epoch(count: int, batch_size: int, world: int) -> int:
     """Count the whole global batches of an epoch; the rest of the samples waits for another epoch.
+
+    Args:
+        count: samples of an epoch.
+        batch_size: samples a rank and step.
+        world: number of ranks.
 
     Raises:
         InputError: if the samples do not fill one global batch.
     """
+    global_batch = batch_size * world
     if count < global_batch:
+        mend = (
+            f"lower data.init_args.batch_size so that the product is at most {count}"
+            if count >= world  # with fewer, no batch_size is small enough
+            else f"train on {count} devices at most (trainer.devices times trainer.num_nodes)"
+        )
         raise InputError(
             f"The training set holds {count} samples but one step takes {global_batch} (batch_size "
-            f"times devices): lower data.init_args.batch_size so that the product is at most "
-            f"{count}."
+            f"{batch_size} times {world} devices): {mend}."
         )
     return count // global_batch
 
@@ -118,7 +128,7 @@ class TrainPlan:
     ) -> None:
         self.counts, self.batch_size, self.rank, self.world = counts, batch_size, rank, world
         self.seed, self.window = seed, window
-        self.steps = steps_per_epoch(self.length, batch_size * world)
+        self.steps = steps_per_epoch(self.length, batch_size, world)
 
     @property
     def length(self) -> int:

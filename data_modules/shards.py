@@ -176,6 +176,11 @@ class _Listed(NamedTuple):
     hash: str | None = None
 
 
+def tars_in(folder: Path) -> list[Path]:
+    """List a folder's tars, but for hidden ones: macOS puts ._00000.tar beside 00000.tar."""
+    return sorted(folder.glob("[!.]*.tar"))
+
+
 def read_index(file: Path) -> dict[str, Any]:
     """Read an index.json.
 
@@ -218,6 +223,10 @@ def _find(path: str, store: Store) -> _Listed:
 
 
 def _find_remote(url: str, store: Store) -> _Listed:
+    try:
+        urlsplit(url)
+    except ValueError as error:
+        raise InputError(f"{url!r} is no address ({error}): close its brackets.") from error
     if not url.startswith(PIPE) and not urlsplit(url).path.endswith(".tar"):
         index_url = url if urlsplit(url).path.endswith(f"/{INDEX}") else inside(url, INDEX)
         index = _parse_index(store.read(index_url), shown(index_url))
@@ -229,7 +238,7 @@ def _find_remote(url: str, store: Store) -> _Listed:
         return _Listed(places, tuple(shard["count"] for shard in shards), index.get("hash"))
     if "*" in urlsplit(url).path:
         raise InputError(f"{shown(url)} has a *: name shards elsewhere as {{00000..00012}}.tar.")
-    addresses = expand_urls(url)  # of {a,b} and a::b, any may be a command
+    addresses = _expanded(url)  # of {a,b} and a::b, any may be a command
     for one in addresses:
         store.check(one)
     return _Listed([Remote(one) for one in addresses])
@@ -245,12 +254,27 @@ def _find_local(path: str) -> _Listed:
         files = [index.parent / shard["name"] for shard in shards]
         counts = tuple(shard["count"] for shard in shards)
     elif place.is_dir():
-        files = sorted(place.glob("*.tar"))
+        files = tars_in(place)
+    elif place.is_file():  # whatever its name would mean as a pattern
+        files = [place]
     else:
-        files = [
-            Path(hit) for pattern in expand_urls(path) for hit in sorted(glob(pattern)) or [pattern]
-        ]
+        files = [Path(hit) for pattern in _expanded(path) for hit in _matching(pattern)]
     for file in files:
         if not os.path.isfile(file):
             raise InputError(f"The shard {file} of {path!r} does not exist: mend it, or {_WRITE}.")
     return _Listed([*files], counts, known)
+
+
+def _matching(pattern: str) -> list[str]:
+    """Files of a pattern; itself where it is one, or where there is none."""
+    return [pattern] if os.path.isfile(pattern) else sorted(glob(pattern)) or [pattern]
+
+
+def _expanded(pattern: str) -> list[str]:
+    try:
+        return list(expand_urls(pattern))
+    except (ValueError, AssertionError) as error:  # an open brace, a ${NAME} that is not set
+        raise InputError(
+            f"The pattern {shown(pattern)!r} cannot be read: close its braces, as in "
+            f"{{00000..00012}}.tar, and set what it takes from the environment by $NAME."
+        ) from error

@@ -164,6 +164,17 @@ def write_img2dataset(folder: Path, output: str, shards: int = 2, each: int = 4)
     return folder
 
 
+def write_files(folder: Path, output: str, files: Mapping[str, bytes]) -> Path:
+    """The files of one shard, as `write_img2dataset` has them."""
+    if output == "webdataset":
+        write_tar(folder / "0.tar", files)
+    else:
+        (folder / "0").mkdir()
+        for name, data in files.items():
+            (folder / "0" / name).write_bytes(data)
+    return folder
+
+
 def write_tar(file: Path, files: Mapping[str, bytes]) -> Path:
     with tarfile.open(file, "w") as tar:
         for name, data in files.items():

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from data_modules.formats.group import Group, Rows, check_captions, load_json
+from data_modules.identifiers import first_name
 from softmask.errors import InputError
 
 USED = ("image", "caption", "image_id")
@@ -28,8 +29,8 @@ def read_albef(file: Path) -> Rows:
 def _group(row: object, place: str) -> Group:
     if not isinstance(row, dict) or not isinstance(row.get("image"), str) or not row["image"]:
         raise InputError(f"{place} has no image: give each row an image and a caption.")
-    caption, image_id = row.get("caption"), row.get("image_id")
+    caption = row.get("caption")
     captions = check_captions(caption if isinstance(caption, list) else [caption], place)
     meta = {name: value for name, value in row.items() if name not in USED}
     # Train lists number their pictures as they like; rows of one number are one picture.
-    return Group(row["image"], captions, None, meta, None if image_id is None else str(image_id))
+    return Group(row["image"], captions, None, meta, first_name(row, "image_id"))

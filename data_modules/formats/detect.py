@@ -1,11 +1,15 @@
 """Find out how captions are written, from names and the first bytes."""
 
-from collections.abc import Iterable
+import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import NamedTuple
 
+from data_modules.contents import IMAGES
+from data_modules.formats.group import visible
 from data_modules.formats.refcoco import REFS
 from data_modules.formats.vqa import without_dev
+from data_modules.shards import tars_in
 from softmask.errors import InputError
 
 FOLDERS = ("img2dataset", "refcoco", "folders")
@@ -18,7 +22,7 @@ MARKS = {
     "albef_vqa": (("image", "question", "dataset"),),
 }
 """Keys that only the annotations of one task have, on lines or in a list."""
-QUESTIONS = "*_OpenEnded_*_questions.json"
+QUESTIONS = "[!.]*_OpenEnded_*_questions.json"
 """Files of a folder that hold VQA's samples; those beside them only tell more."""
 HEAD = 1_000_000  # bytes in which an annotation file shows its keys
 
@@ -49,7 +53,7 @@ def detect(place: Path) -> Found:
         return Found("img2dataset", [place], sign)
     if files := _questions(place):
         return Found("vqa", files, f"it holds {files[0].name}")
-    files = [file for file in sorted(place.iterdir()) if file.suffix in (*SUFFIXES, ".json")]
+    files = _ending_in((*SUFFIXES, ".json"), place)
     if not files:
         raise InputError(
             f"{place} holds no captions (.csv, .jsonl, .parquet, .json, or img2dataset's tars): "
@@ -74,12 +78,16 @@ def annotation_files(place: Path, format: str) -> list[Path]:
     wanted = [suffix for suffix, name in SUFFIXES.items() if name == format] or [".json"]
     if format in MARKS:
         wanted += [suffix for suffix, name in SUFFIXES.items() if name == "jsonl"]
-    files = [file for file in sorted(place.iterdir()) if file.suffix in wanted]
+    files = _ending_in(wanted, place)
     if not files:
         raise InputError(
             f"{place} holds no file of the format {format}: give the file itself with --captions."
         )
     return files
+
+
+def _ending_in(suffixes: Collection[str], folder: Path) -> list[Path]:
+    return [file for file in visible(folder) if file.suffix in suffixes]
 
 
 def _questions(folder: Path) -> list[Path]:
@@ -141,19 +149,16 @@ def _json(head: str, file: Path) -> tuple[str, str]:
 
 
 def _img2dataset(folder: Path) -> str | None:
-    tars = sum(1 for _ in folder.glob("*.tar"))
-    if tars:
-        return f"it holds {tars} tars"
-    if any(folder.glob("*_stats.json")):
+    if tars := tars_in(folder):
+        return f"it holds {len(tars)} tars"
+    if any(folder.glob("[!.]*_stats.json")):
         return "it holds *_stats.json"
-    with_texts = [place for place in _folders(folder) if _has_pair(place)]
+    with_texts = [place for place in visible(folder) if place.is_dir() and _has_pair(place)]
     return f"{len(with_texts)} folders hold pictures with .txt" if with_texts else None
 
 
-def _folders(folder: Path) -> Iterable[Path]:
-    return (place for place in sorted(folder.iterdir()) if place.is_dir())
-
-
 def _has_pair(folder: Path) -> bool:
-    text = next(folder.glob("*.txt"), None)
-    return text is not None and any(folder.glob(f"{text.stem}.[jpw][pne][gb]*"))
+    # Texts alone, no Paths: there may be thousands of such folders with ten thousand files each.
+    names = [name.rpartition(".") for name in os.listdir(folder) if not name.startswith(".")]
+    texts = {stem for stem, _, ending in names if ending.lower() == "txt"}
+    return any(stem in texts for stem, _, ending in names if ending.lower() in IMAGES)

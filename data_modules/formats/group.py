@@ -123,6 +123,11 @@ def by_id(rows: Iterable[tuple[object, Value]], what: str) -> dict[object, Value
     return found
 
 
+def visible(folder: Path) -> list[Path]:
+    """List what lies in a folder, but for hidden names: macOS puts ._a.jpg beside a.jpg."""
+    return sorted(place for place in folder.iterdir() if not place.name.startswith("."))
+
+
 def is_text(value: object) -> bool:
     """Whether a value is a text with something in it."""
     return isinstance(value, str) and bool(value.strip())

@@ -1,6 +1,7 @@
-"""Tables with the columns image and caption, where JSON may have a list, and maybe split.
+"""Tables with the columns image and caption, where JSON may have a list, maybe split and image_id.
 
-Lists may be called captions as well.
+Lists may be called captions as well. A row with a box stays a sample of its own:
+others of its picture have boxes of theirs.
 """
 
 import csv
@@ -9,9 +10,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from data_modules.formats.group import Group, Rows, check_captions, is_text
+from data_modules.identifiers import first_name
 from softmask.errors import InputError
 
-USED = ("image", "caption", "captions", "split")
+USED = ("image", "caption", "captions", "split", "image_id")
 
 
 def read_csv(file: Path) -> Rows:
@@ -36,10 +38,21 @@ def _groups(rows: Iterable[tuple[int, object]], file: Path) -> Rows:
 
 
 def _csv_rows(file: Path) -> Iterator[tuple[int, object]]:
+    read = 0  # whole lines
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
-            yield from enumerate(csv.DictReader(lines), start=2)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+            # Strict: an unclosed quote would make one caption of the rest of the file.
+            reader = csv.DictReader(lines, strict=True)
+            read = reader.line_num if reader.fieldnames else 0  # these are read only when asked for
+            for number, row in enumerate(reader, start=2):
+                read = reader.line_num
+                yield number, row
+    except csv.Error as error:
+        raise InputError(
+            f"{file} cannot be read from line {read + 1} on ({error}): close the quote that opens "
+            'there, and write a quote inside of quotes twice, "".'
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
         raise _unreadable(file, error) from error
 
 
@@ -98,7 +111,9 @@ def _group(row: object, place: str) -> Group:
         for name, value in row.items()
         if name not in USED and name and value not in (None, "")
     }
-    return Group(str(image), captions, str(split) if split else None, meta)
+    named = str(split) if split else None
+    alike = first_name(row, "image_id")
+    return Group(str(image), captions, named, meta, alike, apart="box" in meta)
 
 
 def _captions(row: dict[str, object], place: str) -> list[str]:

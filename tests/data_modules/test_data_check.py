@@ -8,6 +8,8 @@ import program
 import pytest
 from fake import fake_pairs, write_fake_pairs
 
+from data_modules.order import TrainPlan
+from data_modules.shards import ShardSet
 from data_modules.write import write_shards
 
 
@@ -89,6 +91,28 @@ def test_a_set_too_small_for_a_step_is_told_so(tmp_path):
     folder = write_fake_pairs(tmp_path, 6)
     ended = program.here(["data", "check", "--path", folder, "--ranks", "2", "--batch_size", "9"])
     assert "too few samples for a step: lower batch_size to 3" in ended.out
+    ended = program.here(["data", "check", "--path", folder, "--ranks", "8", "--batch_size", "1"])
+    assert "too few samples for a step: lower ranks to 6" in ended.out
+
+
+def test_an_epoch_has_bad_samples_too_for_training_replaces_them(tmp_path):
+    pairs = list(fake_pairs(8))
+    pairs[3] = pairs[3]._replace(image=b"<html>")
+    write_shards(pairs, tmp_path)
+    args = ["data", "check", "--path", str(tmp_path), "--ranks", "2", "--batch_size", "4"]
+    ended = program.here(args)
+    assert "8 samples, 7 good" in ended.out
+    assert "2 ranks x 4 samples: 1 steps, 0 samples left over" in ended.out
+    assert TrainPlan((8,), 4, rank=0, world=2, seed=0, window=8).steps == 1
+
+
+def test_hidden_tars_are_passed_over(tmp_path):
+    write_fake_pairs(tmp_path, 4)
+    (tmp_path / "index.json").unlink()
+    (tmp_path / "._00000.tar").write_bytes(b"\0\5\x16\7")
+    ended = program.here(["data", "check", "--path", str(tmp_path)])
+    assert (ended.code, "1 shards, 4 samples" in ended.out) == (0, True)
+    assert len(ShardSet(str(tmp_path))) == 4
 
 
 def test_a_users_mistake_is_one_paragraph():

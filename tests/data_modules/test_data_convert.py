@@ -152,7 +152,8 @@ def test_other_arguments_are_refused_by_name(source, tmp_path, monkeypatch, chan
         write(source, tmp_path)
     monkeypatch.undo()
     before = contents(tmp_path)
-    with pytest.raises(InputError, match=f"begun with {words}: give the same"):
+    words = f"begun with {words}: give the same .* or delete {tmp_path} to begin anew"
+    with pytest.raises(InputError, match=words):
         write(source, tmp_path, **change)
     assert contents(tmp_path) == before
 
@@ -197,5 +198,5 @@ def test_parts_that_are_none(text):
 
 def test_an_unreadable_ledger_is_refused(source, tmp_path):
     (tmp_path / ".write-1-of-1.jsonl").write_text("[]\n")
-    with pytest.raises(InputError, match=r"\.write-1-of-1\.jsonl .* cannot be read: delete"):
+    with pytest.raises(InputError, match=r"\.write-1-of-1\.jsonl .* read: delete this file,"):
         write(source, tmp_path)

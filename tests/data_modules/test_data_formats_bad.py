@@ -1,7 +1,14 @@
 """Annotation files that cannot be used, each refused with its name and the way out."""
 
 import pytest
-from schemas import picture, write_albef_test, write_csv, write_img2dataset, write_tar
+from schemas import (
+    picture,
+    write_albef_test,
+    write_csv,
+    write_files,
+    write_img2dataset,
+    write_tar,
+)
 
 from data_modules.annotations import read_annotations
 from softmask.errors import InputError
@@ -129,3 +136,45 @@ def test_broken_texts_of_img2dataset(tmp_path, name, data, kind):
     write_tar(tmp_path / "0.tar", {"1.jpg": picture(1), name: data})
     with pytest.raises(InputError, match=rf"^0/{name} of .*0\.tar is no {kind}: mend it"):
         read_annotations(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "line"),
+    [
+        ('a,"a dog\nb,a cat\nc,a cow\n', 2),
+        ('a,"a dog,\nrunning"\nb,"a cat\nc,a cow\n', 4),
+        ('a,a dog\nb,"a cat\nc,"a cow"\n', 3),
+        ('a,a dog\nb,"a cat\n' + "c,a cow\n" * 20_000, 3),
+        ('a,"a "good" dog"\n', 2),
+    ],
+    ids=["last", "after-lines", "closed-later", "long", "inner"],
+)
+def test_an_unclosed_quote_is_told_with_its_line(tmp_path, rows, line):
+    (tmp_path / "c.csv").write_text("image,caption\n" + rows)
+    words = rf"c\.csv cannot be read from line {line} on \(.+\): close the quote that opens there"
+    with pytest.raises(InputError, match=words):
+        read_annotations(tmp_path / "c.csv")
+
+
+def test_an_unclosed_quote_of_the_header_is_in_line_1(tmp_path):
+    (tmp_path / "c.csv").write_text('image,"caption\na,b\n')
+    with pytest.raises(InputError, match="from line 1 on"):
+        read_annotations(tmp_path / "c.csv")
+
+
+def test_captions_of_several_lines_and_with_quotes_are_read(tmp_path):
+    rows = 'a,"a dog,\nrunning"\r\nb,"a ""good"" cat"\nc,5" long\n'
+    (tmp_path / "c.csv").write_bytes(f"image,caption\n{rows}".encode())
+    groups = read_annotations(tmp_path / "c.csv")
+    captions = [["a dog,\nrunning"], ['a "good" cat'], ['5" long']]
+    assert [group.captions for group in groups] == captions
+
+
+@pytest.mark.parametrize("names", [("1.jpg", "1.png"), ("1.jpeg", "1.jpg"), ("1.JPG", "1.jpg")])
+@pytest.mark.parametrize("output", ["webdataset", "files"])
+def test_a_sample_with_several_pictures_is_refused(tmp_path, output, names):
+    files = {name: picture(1) for name in names} | {"1.txt": b"one"}
+    write_files(tmp_path, output, files)
+    words = f"^The sample 0/1 of {tmp_path} has 2 pictures, 0/{names[0]} and 0/{names[1]}, and"
+    with pytest.raises(InputError, match=words):
+        read_annotations(tmp_path, "img2dataset")

@@ -176,8 +176,25 @@ def test_continues_where_it_broke_off(folder, monkeypatch):
     monkeypatch.setattr(module, "index_job", job)
     with pytest.raises(RuntimeError):
         index(folder, "--hash", "true")
-    with pytest.raises(InputError, match="begun with hash True, and now it is False"):
+    ledger = folder / ".index-1-of-1.jsonl"
+    words = f"begun with hash True, and now it is False: .* or delete {ledger} to begin anew"
+    with pytest.raises(InputError, match=words):
         index(folder)
     done.clear()
     assert index(folder, "--hash", "true") == json.loads((folder / "index.txt").read_text())
     assert done == ["00002.tar"]
+
+
+def test_a_garbled_ledger_is_to_be_deleted_not_the_tars(folder):
+    ledger = folder / ".index-1-of-1.jsonl"
+    ledger.write_text("[]\n")
+    with pytest.raises(InputError, match="cannot be read: delete this file, and nothing") as caught:
+        index(folder)
+    assert str(caught.value).count(str(folder)) == str(caught.value).count(str(ledger)) == 1
+    ledger.unlink()
+    assert index(folder)["count"] == 20
+
+
+def test_hidden_tars_get_no_line(folder):
+    (folder / "._00000.tar").write_bytes(b"\0\5\x16\7")  # as macOS leaves them
+    assert [shard["name"] for shard in index(folder)["shards"]] == list(COUNTS)

@@ -77,9 +77,17 @@ def test_ranks_share_the_global_batch(world):
 
 
 def test_steps_drop_the_rest_and_refuse_too_few():
-    assert steps_per_epoch(17, 8) == 2
-    with pytest.raises(InputError, match=r"7 samples.*takes 8.*batch_size"):
-        steps_per_epoch(7, 8)
+    assert steps_per_epoch(17, 4, 2) == 2
+    with pytest.raises(InputError, match=r"7 samples.*takes 8.*: lower .*batch_size .* at most 7"):
+        steps_per_epoch(7, 4, 2)
+
+
+def test_fewer_samples_than_ranks_ask_for_fewer_devices():
+    words = r"3 samples .* takes 8 \(batch_size 2 times 4 devices\): train on 3 devices at most"
+    with pytest.raises(InputError, match=words) as caught:
+        steps_per_epoch(3, 2, 4)
+    assert "lower" not in str(caught.value)
+    assert steps_per_epoch(3, 1, 3) == 1
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 16, 17])

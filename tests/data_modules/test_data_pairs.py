@@ -125,6 +125,19 @@ def test_rows_that_differ_in_further_columns_are_counted(tmp_path, capsys):
     assert "differs in" not in capsys.readouterr().out
 
 
+def test_rows_with_a_box_stay_samples_of_their_own(tmp_path):
+    boxes = [[1, 2, 3, 4], [5, 6, 7, 8], None]
+    rows = [{"image": "a", "caption": str(box), "box": box} for box in boxes]
+    rows.append({"image": "a", "caption": "more"})
+    (tmp_path / "c.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    groups = read_annotations(tmp_path / "c.jsonl")
+    assert [(g.image, g.captions, g.meta) for g in groups] == [
+        ("a", ["[1, 2, 3, 4]"], {"box": [1, 2, 3, 4]}),
+        ("a", ["[5, 6, 7, 8]"], {"box": [5, 6, 7, 8]}),
+        ("a", ["None", "more"], {}),
+    ]
+
+
 def test_shares_keep_captions_together(tmp_path):
     rows = [(f"{n}.jpg", f"caption {n // 3}") for n in range(90)]
     rows += [("0.jpg", "joins"), ("89.jpg", " JOINS")]

@@ -3,6 +3,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import shutil
 import tarfile
 
 import pytest
@@ -151,6 +152,22 @@ def test_missing_and_empty_places(tmp_path, folder):
     (folder / "00002.tar").unlink()
     with pytest.raises(InputError, match=r"00002\.tar.*does not exist"):
         ShardSet(str(folder))
+
+
+def test_a_file_is_what_it_is_called_whatever_it_would_mean_as_a_pattern(folder):
+    for name, source in (("d1", "00000.tar"), ("d[1]", "00001.tar"), ("{a,b}", "00002.tar")):
+        (folder / name).mkdir()
+        shutil.copy(folder / source, folder / name / "x.tar")
+    expected = [ShardSet(f"{folder}/0000{number}.tar").read(0).key for number in (1, 2)]
+    assert [
+        ShardSet(f"{folder}/{name}/x.tar").read(0).key for name in ("d[1]", "{a,b}")
+    ] == expected
+
+
+@pytest.mark.parametrize("path", ["{0000..02.tar", "${NOBODY_SET_THIS}/x.tar"])
+def test_patterns_that_nobody_can_read(folder, path):
+    with pytest.raises(InputError, match=r"The pattern .* cannot be read: close its braces"):
+        ShardSet(f"{folder}/{path}")
 
 
 def test_empty_shard(tmp_path):

@@ -77,7 +77,7 @@ def test_check_counts_the_zoo(folder, tmp_path, workers, capsys):
     assert (report["samples"], report["good"]) == (len(ANIMALS) + len(FILLERS), kept)
     assert code == 1
     epoch = report["epoch"]
-    assert (epoch["steps_per_epoch"], epoch["left_over"]) == divmod(kept, 10)
+    assert (epoch["steps_per_epoch"], epoch["left_over"]) == divmod(report["samples"], 10)
     said = capsys.readouterr().out
     for reason, problem in report["problems"].items():
         assert f"{reason:20} {problem['count']:8}" in said
