@@ -254,7 +254,7 @@ def _parse(args: Sequence[str] | None) -> argparse.Namespace:
     add("--seeds", nargs="+", type=int, default=[0, 1, 2])
     add("--steps", type=int, help="of each run; the data's own unless given")
     add("--budget", choices=("steps", "time"), default="steps", help="what rows have equal")
-    add("--preset", choices=("tiny", "small"), default="tiny")
+    add("--preset", choices=("tiny", "deep", "small"), default="tiny")
     add("--device", choices=tuple(TRAINERS), default="cpu")
     add("--jobs", type=int, default=1, help="runs at a time")
     add("--workers", type=int, help="processes that read data, for each run")

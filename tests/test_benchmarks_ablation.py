@@ -176,9 +176,19 @@ def test_rows_differ_from_albef_by_what_they_are_named_for_alone(data):
             assert found != settings(row.partition("/")[0], data), row
 
 
-def test_layer_of_the_small_size_is_another_one():
-    assert settings("soft_mask", "emoji", "small")["model.soft_mask.layer"] == 1
-    assert settings("soft_mask/layer0", "emoji", "small")["model.soft_mask.layer"] == 0
+def test_sizes_with_several_layers_to_map_have_another_one():
+    for preset in ("deep", "small"):
+        assert settings("soft_mask", "emoji", preset)["model.soft_mask.layer"] == 1
+        assert settings("soft_mask/layer0", "emoji", preset)["model.soft_mask.layer"] == 0
+
+
+def test_deep_differs_from_tiny_by_a_fusion_layer_to_map():
+    tiny, deep = (settings("all", "emoji", preset) for preset in ("tiny", "deep"))
+    assert {name: (tiny[name], deep[name]) for name in tiny if tiny[name] != deep[name]} == {
+        "model.backbone.init_args.fusion.init_args.layers": (2, 3),
+        "model.soft_mask.layer": (0, 1),
+    }
+    assert tiny.keys() == deep.keys()
 
 
 def line(row: str, cost: float | None, jobs: int = 1) -> dict:
