@@ -85,7 +85,16 @@ def settings(lines: Sequence[Line]) -> dict[Setting, list[Line]]:
         for shared, mine in found.items()
         if any(len({x["seed"] for x in mine if x["row"] == row}) > 1 for row in rows_of(mine))
     }
-    order = sorted(repeated, key=lambda each: (each.preset, each.device, each.budget, -each.steps))
+    order = sorted(
+        repeated,
+        key=lambda each: (
+            each.preset != "tiny",
+            each.preset,
+            each.device,
+            each.budget,
+            -each.steps,
+        ),
+    )
     return {shared: repeated[shared] for shared in order}
 
 

@@ -145,6 +145,10 @@ def section(question: Question, found: Settings) -> str:
         family = [row for row in rows_of(lines) if row.startswith(f"{question.family}/")]
         rows = [*question.rows, *(family if question.family else [])]
         pairs = {row: default_of(row) for row in rows if row != ALBEF}
+        if not any(
+            each in rows_of(lines) and ground in rows_of(lines) for each, ground in pairs.items()
+        ):
+            continue  # runs of choices of another idea
         said += f"**{shared.data}**, {shared.title}\n\n"
         for figures in _measured(question.tables, lines):
             said += f"{means_table(lines, rows, figures)}\n"

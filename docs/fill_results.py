@@ -60,9 +60,10 @@ def made(page: str, records: Records, again: Sequence[Line] = ()) -> tuple[str, 
         The page, and pictures by the name of their file.
     """
     found = {data: settings(records.get(data, ())) for data in DATA}
-    drawn = {data: pictures(found[data], records.get(data, ())) for data in DATA}
+    ideas = {data: {x: y for x, y in found[data].items() if ALBEF in rows_of(y)} for data in DATA}
+    drawn = {data: pictures(ideas[data], records.get(data, ())) for data in DATA}
     for data in DATA:
-        said = [compared(*each, drawn[data][each[0]]) for each in found[data].items()]
+        said = [compared(*each, drawn[data][each[0]]) for each in ideas[data].items()]
         page = between(page, data, "\n".join(said) or f"{MISSING}\n")
     every = {shared: lines for each in found.values() for shared, lines in each.items()}
     lines = [line for data in DATA for line in records.get(data, ())]

@@ -78,3 +78,13 @@ def test_a_run_again_stands_beside_its_first():
     )
     alone = again_section([near], first[1:2])
     assert "| 63.0 | 52.0 | 52.0 | +11.0 |" in alone
+
+
+def test_runs_of_choices_alone_stand_where_choices_do(script):
+    rows = ("soft_mask", "soft_mask/layer0")
+    lines = [line for row in rows for line in measured.row(row, [0.5, 0.6], preset="deep")]
+    text, files = script["made"](PAGE.read_text(), {"emoji": lines})
+    said = dict(re.findall(r"<!-- (\w+) -->\n(.*?)<!-- /\1 -->", text, re.DOTALL))
+    where = {name for name, each in said.items() if "deep on cpu" in each}
+    assert where == {"answers", "maps", "choices", "defaults"}
+    assert not files
