@@ -112,7 +112,8 @@ def test_words_that_share_their_draw_cost_no_pass(full):
     ("said", "soft_mask", "own_words"),
     [
         ("`conf/pretrain.yaml`", SoftMasking(), False),
-        ("the same, a masked text of its own for MLM", SoftMasking(), True),
+        ("the same, with hard images under masks too", SoftMasking(hard_images=True), False),
+        ("the first, a masked text of its own for MLM", SoftMasking(), True),
         ("that, with soft masks on pairs alone", SoftMasking(negatives=False), True),
         ("`conf/overlay/albef.yaml`", SoftMasking(weight=0.0), True),
     ],
