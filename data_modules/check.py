@@ -169,7 +169,8 @@ def as_text(made: dict[str, Any]) -> str:
     )
     if epoch["samples"] and not epoch["steps_per_epoch"]:
         most = epoch["samples"] // epoch["ranks"]
-        mend = f"lower batch_size to {most}" if most else f"lower ranks to {epoch['samples']}"
+        one = f"lower ranks to {epoch['samples']} and batch_size to 1"
+        mend = f"lower batch_size to {most}" if most else one
         lines.append(f"too few samples for a step: {mend}")
     return "\n".join(lines)
 

@@ -29,16 +29,21 @@ def steps_per_epoch(count: int, batch_size: int, world: int) -> int:
     """
     global_batch = batch_size * world
     if count < global_batch:
-        mend = (
-            f"lower data.init_args.batch_size so that the product is at most {count}"
-            if count >= world  # with fewer, no batch_size is small enough
-            else f"train on {count} devices at most (trainer.devices times trainer.num_nodes)"
-        )
         raise InputError(
             f"The training set holds {count} samples but one step takes {global_batch} (batch_size "
-            f"{batch_size} times {world} devices): {mend}."
+            f"{batch_size} times {world} devices): {_fewer(count, batch_size, world)}."
         )
     return count // global_batch
+
+
+def _fewer(count: int, batch_size: int, world: int) -> str:
+    """What would let so few samples fill a step."""
+    if count >= world:
+        return f"lower data.init_args.batch_size so that the product is at most {count}"
+    devices = "devices at most (trainer.devices times trainer.num_nodes)"
+    if count >= batch_size:
+        return f"train on {count // batch_size} {devices}"
+    return f"train on {count} {devices} with data.init_args.batch_size 1"
 
 
 def epoch_positions(

@@ -223,10 +223,7 @@ def _find(path: str, store: Store) -> _Listed:
 
 
 def _find_remote(url: str, store: Store) -> _Listed:
-    try:
-        urlsplit(url)
-    except ValueError as error:
-        raise InputError(f"{url!r} is no address ({error}): close its brackets.") from error
+    _check_address(url)
     if not url.startswith(PIPE) and not urlsplit(url).path.endswith(".tar"):
         index_url = url if urlsplit(url).path.endswith(f"/{INDEX}") else inside(url, INDEX)
         index = _parse_index(store.read(index_url), shown(index_url))
@@ -240,8 +237,17 @@ def _find_remote(url: str, store: Store) -> _Listed:
         raise InputError(f"{shown(url)} has a *: name shards elsewhere as {{00000..00012}}.tar.")
     addresses = _expanded(url)  # of {a,b} and a::b, any may be a command
     for one in addresses:
+        _check_address(one)
         store.check(one)
     return _Listed([Remote(one) for one in addresses])
+
+
+def _check_address(url: str) -> None:
+    try:
+        urlsplit(url)
+    except ValueError as error:
+        wrong = f"{shown(url)!r} is no address: write it as https://host/folder."
+        raise InputError(wrong) from error
 
 
 def _find_local(path: str) -> _Listed:
@@ -276,5 +282,5 @@ def _expanded(pattern: str) -> list[str]:
     except (ValueError, AssertionError) as error:  # an open brace, a ${NAME} that is not set
         raise InputError(
             f"The pattern {shown(pattern)!r} cannot be read: close its braces, as in "
-            f"{{00000..00012}}.tar, and set what it takes from the environment by $NAME."
+            f"{{00000..00012}}.tar, and set WDS_NAME in the environment for each ${{NAME}}."
         ) from error

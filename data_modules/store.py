@@ -120,7 +120,7 @@ def beside(url: str, name: str) -> str:
     parts = urlsplit(url)
     folder = parts.path.rpartition("/")[0]
     if parts.scheme in WEB:
-        name = quote(name)  # as it is called on its disk, "#" and "%" too
+        name = quote(name, errors="surrogateescape")  # as it is called on its disk, "#" and "%" too
     return urlunsplit(parts._replace(path=f"{folder}/{name}"))
 
 

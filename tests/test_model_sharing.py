@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import huggingface_hub.hub_mixin as hub
 import pytest
 import torch
@@ -203,9 +204,12 @@ def test_export_writes_a_folder_and_pushes_it(fitted, folder, tmp_path, monkeypa
     assert written["config.json"] == (folder / "config.json").read_bytes()
 
 
-def test_a_hub_that_refuses_is_told_in_a_paragraph(fitted, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "error", [OSError("401 Unauthorized"), httpx.ConnectError("no route to host")]
+)
+def test_a_hub_that_refuses_is_told_in_a_paragraph(fitted, tmp_path, monkeypatch, error):
     def refuse(*_, **__):
-        raise OSError("401 Unauthorized")
+        raise error
 
     monkeypatch.setattr(Hub, "create_repo", refuse)
     monkeypatch.setattr(hub, "HfApi", lambda token=None: Hub({}, token))
@@ -213,7 +217,7 @@ def test_a_hub_that_refuses_is_told_in_a_paragraph(fitted, tmp_path, monkeypatch
     flags = ["--checkpoint", "last", "--push", "me/mine", "--output", str(output)]
     said = refused("weights", "export", str(fitted), *flags)
     assert f"'{output}' is written, but 'me/mine' could not be pushed" in said
-    assert "401 Unauthorized" in said
+    assert str(error) in said
     assert read_folder(output).state
 
 

@@ -159,6 +159,10 @@ def _img2dataset(folder: Path) -> str | None:
 
 def _has_pair(folder: Path) -> bool:
     # Texts alone, no Paths: there may be thousands of such folders with ten thousand files each.
-    names = [name.rpartition(".") for name in os.listdir(folder) if not name.startswith(".")]
+    try:
+        there = os.listdir(folder)
+    except PermissionError:  # lost+found
+        return False
+    names = [name.rpartition(".") for name in there if not name.startswith(".")]
     texts = {stem for stem, _, ending in names if ending.lower() == "txt"}
     return any(stem in texts for stem, _, ending in names if ending.lower() in IMAGES)

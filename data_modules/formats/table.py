@@ -113,7 +113,7 @@ def _group(row: object, place: str) -> Group:
     }
     named = str(split) if split else None
     alike = first_name(row, "image_id")
-    return Group(str(image), captions, named, meta, alike, apart="box" in meta)
+    return Group(str(image), captions, named, meta, alike, apart=isinstance(meta.get("box"), list))
 
 
 def _captions(row: dict[str, object], place: str) -> list[str]:

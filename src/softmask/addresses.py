@@ -23,7 +23,10 @@ def shown(url: str) -> str:
         return f"{PIPE}{name} ..."
     if "://" not in url:
         return url
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # no address, and nobody knows which part of it is secret
+        return f"{url.partition('://')[0]}://..."
     host, query = parts.netloc.rpartition("@")[2], "..." if parts.query else ""
     return urlunsplit((parts.scheme, host, parts.path, query, ""))
 

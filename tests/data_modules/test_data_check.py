@@ -92,7 +92,7 @@ def test_a_set_too_small_for_a_step_is_told_so(tmp_path):
     ended = program.here(["data", "check", "--path", folder, "--ranks", "2", "--batch_size", "9"])
     assert "too few samples for a step: lower batch_size to 3" in ended.out
     ended = program.here(["data", "check", "--path", folder, "--ranks", "8", "--batch_size", "1"])
-    assert "too few samples for a step: lower ranks to 6" in ended.out
+    assert "too few samples for a step: lower ranks to 6 and batch_size to 1" in ended.out
 
 
 def test_an_epoch_has_bad_samples_too_for_training_replaces_them(tmp_path):

@@ -82,12 +82,17 @@ def test_steps_drop_the_rest_and_refuse_too_few():
         steps_per_epoch(7, 4, 2)
 
 
-def test_fewer_samples_than_ranks_ask_for_fewer_devices():
-    words = r"3 samples .* takes 8 \(batch_size 2 times 4 devices\): train on 3 devices at most"
-    with pytest.raises(InputError, match=words) as caught:
-        steps_per_epoch(3, 2, 4)
-    assert "lower" not in str(caught.value)
-    assert steps_per_epoch(3, 1, 3) == 1
+@pytest.mark.parametrize(
+    ("count", "batch_size", "world", "mend", "followed"),
+    [
+        (5, 2, 8, "train on 2 devices at most", (2, 2)),
+        (3, 4, 8, "train on 3 devices at most .* with data.init_args.batch_size 1", (1, 3)),
+    ],
+)
+def test_fewer_samples_than_ranks_ask_for_fewer_devices(count, batch_size, world, mend, followed):
+    with pytest.raises(InputError, match=rf"{count} samples .* devices\): {mend}"):
+        steps_per_epoch(count, batch_size, world)
+    assert steps_per_epoch(count, *followed) == 1
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 16, 17])

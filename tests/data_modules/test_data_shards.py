@@ -170,6 +170,11 @@ def test_patterns_that_nobody_can_read(folder, path):
         ShardSet(f"{folder}/{path}")
 
 
+def test_a_pattern_takes_what_the_advice_says(folder, monkeypatch):
+    monkeypatch.setenv("WDS_NUMBER", "00001")
+    assert len(ShardSet(f"{folder}/${{NUMBER}}.tar")) == len(ShardSet(f"{folder}/00001.tar"))
+
+
 def test_empty_shard(tmp_path):
     with pytest.raises(InputError, match=r"x\.tar holds no samples"):
         ShardSet(write_tar(tmp_path / "x.tar", []))

@@ -153,6 +153,13 @@ def test_addresses_that_cannot_work(served, tmp_path, options, path, says):
         ShardSet(f"{served.url}/{path}", options)
 
 
+@pytest.mark.parametrize("path", ["", "memory://ok/x.tar::"])
+def test_what_is_no_address_tells_no_secret(options, path):
+    with pytest.raises(InputError, match=r"is no address: write it as") as caught:
+        ShardSet(f"{path}https://me:secret@[h/x.tar?key=secret", options)
+    assert "secret" not in str(caught.value)
+
+
 def test_names_of_shards_are_quoted(served, data, options):
     expected = samples(ShardSet(str(data)))
     tree = json.loads((data / "index.json").read_text())

@@ -54,7 +54,9 @@ def folder_source(folder: Path) -> Source:
     if not folder.is_dir():
         raise InputError(f"There is no folder '{folder}': correct the path.")
     found = (path for path in folder.rglob("*") if path.suffix.lower() in ENDINGS)
-    names = sorted(path.relative_to(folder).as_posix() for path in found if path.is_file())
+    inside = (path.relative_to(folder) for path in found if path.is_file())
+    # Not macOS's ._1.jpg, not .ipynb_checkpoints.
+    names = sorted(x.as_posix() for x in inside if not any(p.startswith(".") for p in x.parts))
     if not names:
         raise InputError(
             f"'{folder}' holds no picture ({', '.join(ENDINGS)}): give a folder of pictures."

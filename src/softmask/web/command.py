@@ -179,15 +179,16 @@ def _is_made(folder: Path, images: Path) -> bool:
     if held is None or held.hash != now.hash:
         raise InputError(
             f"The features in '{folder}' are not those of the {now.places} pictures in '{images}': "
-            f"pictures were added or removed, or a table or shards named others. Give another "
-            f"--index, for which they are embedded, or leave --images out to search what "
-            f"'{folder}' holds."
+            f"pictures were added or removed, or a table or shards named others, or in another "
+            f"order. Give another --index, for which they are embedded, or leave --images out to "
+            f"search what '{folder}' holds."
         )
     if held.files != now.files:
         raise InputError(
             f"The pictures in '{images}' have the names of those that the features in '{folder}' "
-            f"are of, but other sizes or times: give another --index, for which they are embedded; "
-            f"or, if they are copies, copy them with their times (cp -p)."
+            f"are of, but other sizes or times (or an older version did not note them): give "
+            f"another --index, for which they are embedded; or, if they are copies, copy them with "
+            f"their times (cp -p)."
         )
     return True
 
