@@ -155,23 +155,18 @@ def write_img2dataset(folder: Path, output: str, shards: int = 2, each: int = 4)
             "status_dict": {"success": each, "HTTP Error 404: Not Found": 2, "broken": 1},
         }
         (folder / f"{shard}_stats.json").write_text(json.dumps(stats, indent=4))
-        if output == "webdataset":
-            write_tar(folder / f"{shard}.tar", files)
-        else:
-            (folder / shard).mkdir()
-            for name, data in files.items():
-                (folder / shard / name).write_bytes(data)
+        write_files(folder, output, files, shard)
     return folder
 
 
-def write_files(folder: Path, output: str, files: Mapping[str, bytes]) -> Path:
+def write_files(folder: Path, output: str, files: Mapping[str, bytes], shard: str = "0") -> Path:
     """The files of one shard, as `write_img2dataset` has them."""
     if output == "webdataset":
-        write_tar(folder / "0.tar", files)
+        write_tar(folder / f"{shard}.tar", files)
     else:
-        (folder / "0").mkdir()
+        (folder / shard).mkdir()
         for name, data in files.items():
-            (folder / "0" / name).write_bytes(data)
+            (folder / shard / name).write_bytes(data)
     return folder
 
 

@@ -1,6 +1,7 @@
 """Tables that are asked: names that no file can have, and columns that nobody wants."""
 
 import json
+import shutil
 
 import pytest
 from asked import write_table
@@ -81,3 +82,11 @@ def test_a_column_that_is_wanted_and_not_there_is_named(shared, tmp_path):
     args = ("embed", "--model", shared, "--csv", table, "--output", tmp_path / "out")
     said = refused(*args, "--what", "images")
     assert "There are no images in this source: give --what texts." in said
+
+
+def test_hidden_pictures_of_a_folder_are_passed_over(folder, tmp_path):
+    seen = shutil.copytree(folder, tmp_path / "pictures")
+    (seen / ".ipynb_checkpoints").mkdir()
+    for name in ("._00.png", ".ipynb_checkpoints/00-checkpoint.png"):
+        shutil.copy(seen / "00.png", seen / name)
+    assert sources.folder_source(seen).hash == sources.folder_source(folder).hash

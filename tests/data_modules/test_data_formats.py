@@ -1,5 +1,7 @@
 import builtins
 import json
+import os
+from pathlib import Path
 
 import pytest
 from schemas import (
@@ -10,6 +12,7 @@ from schemas import (
     write_albef_train,
     write_coco,
     write_csv,
+    write_files,
     write_img2dataset,
     write_karpathy,
     write_pictures,
@@ -158,12 +161,7 @@ def test_pictures_of_one_name_in_several_folders_of_a_tar_stay_apart(tmp_path):
 def test_img2dataset_in_capitals(tmp_path, output):
     files = {"1.JPG": picture(1), "1.TXT": b"one", "2.JPG": picture(2)}
     files["2.JSON"] = b'{"caption": "two", "likes": 0, "nsfw": false, "by": "", "at": null}'
-    if output == "webdataset":
-        write_tar(tmp_path / "0.tar", files)
-    else:
-        (tmp_path / "0").mkdir()
-        for name, data in files.items():
-            (tmp_path / "0" / name).write_bytes(data)
+    write_files(tmp_path, output, files)
     groups = read_annotations(tmp_path, "img2dataset")
     assert [(group.image, group.captions, group.meta) for group in groups] == [
         ("0/1.JPG", ["one"], {}),
@@ -235,3 +233,18 @@ def test_formats_may_be_named(tmp_path):
     assert read_annotations(file, "jsonl")[0].captions == ["x"]
     file.rename(tmp_path / "lines.json")
     assert detect(tmp_path / "lines.json").format == "jsonl"
+
+
+def test_a_folder_one_may_not_look_into_is_passed_over(tmp_path, monkeypatch):
+    write_csv(tmp_path / "captions.csv", NAMES)
+    (tmp_path / "lost+found").mkdir()
+
+    real = os.listdir
+
+    def listdir(folder):
+        if Path(folder).name == "lost+found":
+            raise PermissionError(folder)
+        return real(folder)
+
+    monkeypatch.setattr("os.listdir", listdir)
+    assert detect(tmp_path).format == "csv"

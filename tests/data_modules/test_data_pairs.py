@@ -138,6 +138,12 @@ def test_rows_with_a_box_stay_samples_of_their_own(tmp_path):
     ]
 
 
+def test_a_box_that_is_a_text_is_another_column(tmp_path):
+    rows = [("a", "x", "[1, 2, 3, 4]"), ("a", "y", "[1, 2, 3, 4]")]
+    (group,) = read_annotations(table(tmp_path / "c.csv", rows, ("image", "caption", "box")))
+    assert group.captions == ["x", "y"]
+
+
 def test_shares_keep_captions_together(tmp_path):
     rows = [(f"{n}.jpg", f"caption {n // 3}") for n in range(90)]
     rows += [("0.jpg", "joins"), ("89.jpg", " JOINS")]
